@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Object adapters and servants (ice-protocol 11, 16). */
+#ifndef MOULIN_RPC_ADAPTER_H
+#define MOULIN_RPC_ADAPTER_H
+
+#include <moulin/rpc/conn.h>
+#include <moulin/rpc/runtime.h>
+
+struct ir_adapter;
+struct ir_request;
+
+/* One object. With iface and vtable the runtime answers ice_ping/isA/id/ids, decodes parameters and calls the typed handler.
+   With raw instead, every request (ice_* too) is handed over undecoded: routers. Borrowed by the adapter until removed. */
+struct ir_servant {
+    const struct iw_iface *iface;
+    const void *vtable; /* struct <Interface>_servant */
+    void *self;
+    void (*raw)(void *self, struct ir_request *rq);
+    /* May be NULL. Asked before each typed dispatch; false: it has answered already (e.g. refused). */
+    bool (*before)(void *self, struct ir_request *rq, const struct iw_op *op);
+};
+
+/* Reads <name>.Endpoints, .PublishedEndpoints, .AdapterId, .ReplicaGroupId, .ProxyOptions, .ACM.*, .MessageSizeMax. Sockets are bound and
+   listening when this returns, nothing is accepted before activation. name is copied. No endpoints is fine (bidirectional). */
+struct ir_adapter *ir_adapter_new(struct ir_runtime *rt, const char *name, struct ib_err *err);
+/* The same with settings that override or replace the properties; NULL members = as configured. */
+struct ir_adapter_options {
+    const char *endpoints, *published_endpoints;
+    const char *adapter_id; /* "" forces none */
+    const struct ic_acm *acm;
+    int message_size_max_kb; /* 0 = as configured; -1 = unlimited */
+};
+struct ir_adapter *ir_adapter_new_with(struct ir_runtime *rt, const char *name, const struct ir_adapter_options *o, struct ib_err *err);
+/* Registers with the locator when it has an AdapterId, prints "<name> ready" when Ice.PrintAdapterReady, starts accepting.
+   done is called once (0, or why not: IB_ENOTREGISTERED, IB_EIDINUSE, …), at the earliest after this returns. done may be NULL. */
+void ir_adapter_activate(struct ir_adapter *a, void (*done)(void *arg, int code, const char *text), void *arg);
+void ir_adapter_deactivate(struct ir_adapter *a); /* stops listening, unregisters, closes its connections gracefully */
+void ir_adapter_free(struct ir_adapter *a);
+const char *ir_adapter_name(const struct ir_adapter *a);
+struct ir_runtime *ir_adapter_runtime(struct ir_adapter *a);
+
+/* IB_EEXISTS when the identity and facet are taken. facet "" = default. The identity is copied. */
+int ir_adapter_add(struct ir_adapter *a, const struct iw_identity *id, const char *facet, struct ir_servant *s) IB_MUST_CHECK;
+void ir_adapter_remove(struct ir_adapter *a, const struct iw_identity *id, const char *facet); /* unknown: nothing happens */
+struct ir_servant *ir_adapter_find(struct ir_adapter *a, const struct iw_identity *id, const char *facet);
+/* All identities of that category without a servant of their own; category "" = any category without a default. NULL removes. */
+int ir_adapter_set_default(struct ir_adapter *a, struct ib_str category, struct ir_servant *s) IB_MUST_CHECK;
+/* Sees every incoming request before servant lookup; false: it has answered. One per adapter. For routers and access checks. */
+void ir_adapter_set_filter(struct ir_adapter *a, bool (*fn)(void *arg, struct ir_request *rq), void *arg);
+/* Told about each accepted connection when it becomes active. One per adapter. */
+void ir_adapter_on_connection(struct ir_adapter *a, void (*fn)(void *arg, struct ir_conn *c), void *arg);
+
+/* Proxies for its objects: as configured (direct, or @ adapter id), or always direct. In the arena; NULL when memory is short. */
+struct iw_proxy *ir_adapter_proxy(struct ir_adapter *a, const struct iw_identity *id, struct ib_arena *arena);
+struct iw_proxy *ir_adapter_direct_proxy(struct ir_adapter *a, const struct iw_identity *id, struct ib_arena *arena);
+/* Published endpoints; borrowed. */
+const struct iw_endpoint *ir_adapter_endpoints(const struct ir_adapter *a, size_t *n);
+size_t ir_adapter_each_conn(struct ir_adapter *a, void (*fn)(void *arg, struct ir_conn *c), void *arg); /* returns the count */
+
+#endif
