@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a definition means: variables, templates and property sets resolved, checked, merged and compared
+   (icegrid-registry 10). Pure functions; the texts in err are those of DeploymentException's reason. */
+#ifndef REG_DESCRIPTOR_H
+#define REG_DESCRIPTOR_H
+
+#include <moulin/base/arena.h>
+#include <moulin/rpc/proxy.h>
+
+struct reg_app;
+struct IceGrid_ApplicationInfo;
+struct IceGrid_ApplicationDescriptor;
+struct IceGrid_ApplicationUpdateDescriptor;
+
+/* The definition expanded and validated by itself (10.1-10.5, steps 1 to 6). info is copied into the result. defaults:
+   for proxy options. *out is for reg_catalog_link_app, or reg_app_free. IB_EINVAL with the reason, or IB_ENOMEM. */
+int reg_app_expand(const struct IceGrid_ApplicationInfo *info, const struct ir_proxy_defaults *defaults,
+                   struct reg_app **out, struct ib_err *err) IB_MUST_CHECK;
+
+/* The definition after an update (10.6); the result lives in the arena and borrows nothing. */
+int reg_descriptor_merge(const struct IceGrid_ApplicationDescriptor *old,
+                         const struct IceGrid_ApplicationUpdateDescriptor *update, struct ib_arena *arena,
+                         struct IceGrid_ApplicationDescriptor *out, struct ib_err *err) IB_MUST_CHECK;
+
+/* What changes old into new: the update that is published after a sync (10.6). */
+int reg_descriptor_diff(const struct IceGrid_ApplicationDescriptor *old,
+                        const struct IceGrid_ApplicationDescriptor *now, struct ib_arena *arena,
+                        struct IceGrid_ApplicationUpdateDescriptor *out, struct ib_err *err) IB_MUST_CHECK;
+
+/* The rules of the …WithoutRestart operations that two expanded definitions decide alone (9.1). */
+int reg_app_check_without_restart(const struct reg_app *old, const struct reg_app *now,
+                                  struct ib_err *err) IB_MUST_CHECK;
+
+#endif
