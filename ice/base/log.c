@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The logger: composes a whole message in memory and hands it to the kernel in one write, so that lines of several
+   processes sharing a file do not mix. Layout: ice-protocol 21.1. */
+#include <moulin/base/buf.h>
+#include <moulin/base/clock.h>
+#include <moulin/base/log.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+struct ib_log {
+    int fd; /* owns unless stderr */
+    ib_log_tap_fn tap;
+    void *tap_arg;
+    bool in_tap; /* a tap that logs must not come back to itself */
+    char prefix[];
+};
+
+struct ib_log *ib_log_new(const char *prefix)
+{
+    size_t n = strlen(prefix);
+    struct ib_log *log = malloc(sizeof(*log) + n + 1);
+    if (!log)
+        return NULL;
+    *log = (struct ib_log){.fd = STDERR_FILENO};
+    memcpy(log->prefix, prefix, n + 1);
+    return log;
+}
+
+void ib_log_free(struct ib_log *log)
+{
+    if (!log)
+        return;
+    if (log->fd != STDERR_FILENO)
+        close(log->fd);
+    free(log);
+}
+
+int ib_log_open(struct ib_log *log, const char *path, struct ib_err *err)
+{
+    int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
+    if (fd < 0)
+        return ib_err_set(err, IB_EFILE, "cannot open log file '%s': %s", path, strerror(errno));
+    if (log->fd != STDERR_FILENO)
+        close(log->fd);
+    log->fd = fd;
+    return IB_OK;
+}
+
+void ib_log_set_tap(struct ib_log *log, ib_log_tap_fn tap, void *arg)
+{
+    log->tap = tap;
+    log->tap_arg = arg;
+}
+
+const char *ib_log_prefix(const struct ib_log *log)
+{
+    return log->prefix;
+}
+
+static void put_head(struct ib_log *log, struct ib_buf *b, enum ib_log_kind kind, const char *category)
+{
+    static const char *const mark[] = {"", "--", "-!", "!!"};
+    if (kind == IB_LOG_PRINT)
+        return;
+    int64_t ms = ib_clock_wall_ms();
+    time_t sec = (time_t)(ms / 1000);
+    struct tm tm;
+    if (!localtime_r(&sec, &tm))
+        memset(&tm, 0, sizeof(tm));
+    ib_buf_printf(b, "%s %02d/%02d/%02d %02d:%02d:%02d.%03d ", mark[kind], tm.tm_mon + 1, tm.tm_mday, tm.tm_year % 100,
+                  tm.tm_hour, tm.tm_min, tm.tm_sec, (int)(ms % 1000));
+    if (log->prefix[0])
+        ib_buf_printf(b, "%s: ", log->prefix);
+    if (kind == IB_LOG_WARNING)
+        ib_buf_puts(b, "warning: ");
+    else if (kind == IB_LOG_ERROR)
+        ib_buf_puts(b, "error: ");
+    else if (category[0])
+        ib_buf_printf(b, "%s: ", category);
+}
+
+static void put_text(struct ib_buf *b, enum ib_log_kind kind, const char *text)
+{
+    for (const char *s = text; *s; s++) {
+        ib_buf_put_u8(b, (uint8_t)*s);
+        if (*s == '\n' && kind != IB_LOG_PRINT)
+            ib_buf_puts(b, "   ");
+    }
+    ib_buf_put_u8(b, '\n');
+}
+
+static void write_all(int fd, const uint8_t *p, size_t n)
+{
+    while (n > 0) {
+        ssize_t w = write(fd, p, n);
+        if (w < 0 && errno == EINTR)
+            continue;
+        if (w <= 0)
+            return; /* nowhere left to complain */
+        p += w;
+        n -= (size_t)w;
+    }
+}
+
+static void emit(struct ib_log *log, enum ib_log_kind kind, const char *category, const char *text)
+{
+    struct ib_buf b;
+    ib_buf_init(&b);
+    put_head(log, &b, kind, category);
+    put_text(&b, kind, text);
+    if (ib_buf_ok(&b))
+        write_all(log->fd, b.p, b.n);
+    ib_buf_fini(&b);
+    if (log->tap && !log->in_tap) {
+        log->in_tap = true;
+        log->tap(log->tap_arg, kind, category, text);
+        log->in_tap = false;
+    }
+}
+
+static void vemit(struct ib_log *log, enum ib_log_kind kind, const char *category, const char *fmt, va_list ap)
+    __attribute__((format(printf, 4, 0)));
+
+static void vemit(struct ib_log *log, enum ib_log_kind kind, const char *category, const char *fmt, va_list ap)
+{
+    char *text = NULL;
+    if (vasprintf(&text, fmt, ap) < 0)
+        text = NULL;
+    emit(log, kind, category, text ? text : "(out of memory while formatting a log message)");
+    free(text);
+}
+
+void ib_log_trace(struct ib_log *log, const char *category, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    vemit(log, IB_LOG_TRACE, category, fmt, ap);
+    va_end(ap);
+}
+
+void ib_log_warning(struct ib_log *log, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    vemit(log, IB_LOG_WARNING, "", fmt, ap);
+    va_end(ap);
+}
+
+void ib_log_error(struct ib_log *log, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    vemit(log, IB_LOG_ERROR, "", fmt, ap);
+    va_end(ap);
+}
+
+void ib_log_print(struct ib_log *log, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    vemit(log, IB_LOG_PRINT, "", fmt, ap);
+    va_end(ap);
+}
+
+/* One character made visible in up to 4 bytes. */
+static size_t escape_char(unsigned char c, char to[4])
+{
+    static const char hex[] = "0123456789abcdef";
+    const char *at = c ? strchr("\aa\bb\ff\nn\rr\tt\vv\"\"''\\\\", c) : NULL;
+    if (c == '"' || c == '\'' || c == '\\' || (at && c < 32)) {
+        to[0] = '\\';
+        to[1] = c < 32 ? at[1] : (char)c;
+        return 2;
+    }
+    if (c < 32 || c == 127) {
+        memcpy(to, "\\x", 2);
+        to[2] = hex[c >> 4];
+        to[3] = hex[c & 15];
+        return 4;
+    }
+    to[0] = (char)c;
+    return 1;
+}
+
+const char *ib_log_escape(struct ib_str s, char *out, size_t cap)
+{
+    static const char dots[] = "...";
+    if (cap == 0)
+        return "";
+    size_t n = 0, safe = 0; /* safe: how much may stay when the dots must follow */
+    for (size_t i = 0; i < s.n; i++) {
+        char e[4];
+        size_t len = escape_char((unsigned char)s.p[i], e);
+        if (n + len >= cap) {
+            if (cap >= sizeof(dots)) {
+                memcpy(out + safe, dots, sizeof(dots));
+                return out;
+            }
+            break;
+        }
+        memcpy(out + n, e, len);
+        n += len;
+        if (n + sizeof(dots) <= cap)
+            safe = n;
+    }
+    out[n] = '\0';
+    return out;
+}
