@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The executable's entry: one table from the first argument to the role that runs. */
+#include <stdio.h>
+#include <string.h>
+
+#include <moulin/auth/helper.h>
+#include <moulin/auth/passwd.h>
+#include <moulin/certs/certs.h>
+
+struct role {
+    const char *name;
+    int (*run)(int argc, char **argv); /* argv[0] is "moulin NAME" */
+    const char *summary; /* NULL: not for people */
+};
+
+static int run_auth_helper(int argc, char **argv)
+{
+    (void)argc;
+    (void)argv;
+    auth_helper_main();
+}
+
+static const struct role roles[] = {
+    {"passwd", auth_passwd_main, "make a line for a password file"},
+    {"certs", certs_main, "make a private certificate authority and certificates"},
+    {AUTH_HELPER_ROLE, run_auth_helper, NULL},
+};
+
+#define ROLE_COUNT (sizeof(roles) / sizeof(roles[0]))
+
+static void print_usage(FILE *f)
+{
+    (void)fputs("Usage: moulin ROLE [options]\n\nRoles:\n", f);
+    for (size_t i = 0; i < ROLE_COUNT; i++) {
+        if (roles[i].summary) {
+            (void)fprintf(f, "  %-10s %s\n", roles[i].name, roles[i].summary);
+        }
+    }
+    (void)fputs("\n  --help, --version; moulin ROLE --help tells the options of a role.\n", f);
+}
+
+static int run(const struct role *role, int argc, char **argv)
+{
+    char name[32];
+    (void)snprintf(name, sizeof(name), "moulin %s", role->name);
+    argv[1] = name;
+    return role->run(argc - 1, argv + 1);
+}
+
+int main(int argc, char **argv)
+{
+    const char *word = argc > 1 ? argv[1] : "";
+    if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0) {
+        print_usage(stdout);
+        return 0;
+    }
+    if (strcmp(word, "--version") == 0 || strcmp(word, "-v") == 0) {
+        (void)puts("moulin " MOULIN_VERSION);
+        return 0;
+    }
+    for (size_t i = 0; i < ROLE_COUNT; i++) {
+        if (strcmp(word, roles[i].name) == 0) {
+            return run(&roles[i], argc, argv);
+        }
+    }
+    if (argc > 1) {
+        (void)fprintf(stderr, "moulin: unknown role `%.64s'\n", word);
+    }
+    print_usage(stderr);
+    return 1;
+}
