@@ -29,6 +29,11 @@ const char *ir_properties_origin(const struct ir_properties *p, const char *key)
 void ir_properties_each(const struct ir_properties *p, const char *prefix,
                         void (*fn)(void *arg, const char *key, const char *value), void *arg);
 
+/* Unknown names and lines that say nothing are remembered, because there is no logger yet when files are read. Hands each
+   text to fn and forgets it: the runtime logs them when it is made. */
+void ir_properties_take_warnings(struct ir_properties *p, void (*fn)(void *arg, const char *text), void *arg);
+void ir_properties_warn(struct ir_properties *p, const char *fmt, ...) IB_PRINTF(2, 3);
+
 int ir_properties_load(struct ir_properties *p, const char *path, struct ib_err *err) IB_MUST_CHECK;
 /* One line of file syntax; origin is remembered. IB_ECONFIG: no '=' or empty key (Ice ignores it with a warning). */
 int ir_properties_parse_line(struct ir_properties *p, const char *line, const char *origin) IB_MUST_CHECK;
