@@ -5,7 +5,9 @@
 
 #include <moulin/rpc/runtime.h>
 
-/* One role to run. start returns its state (passed to stop) or NULL with err set. stop ends it gracefully and then calls done once. */
+/* One role to run. start returns its state (passed to stop) or NULL with err set (code IB_EINVAL: the usage is shown too). props stay
+   the service's: a role gives its runtime a copy (ir_properties_copy). argv holds what no property and no common option took.
+   stop ends the role gracefully and then calls done once; after 10 s or a second signal free is called without waiting. */
 struct ir_service {
     const char *name; /* "moulin registry": for help and errors */
     const char *usage; /* text of --help after the first line */
