@@ -63,9 +63,7 @@ say "$("$moulin" --version 2>&1)"
 step "A private certificate authority, a server certificate and one for a client; a password file"
 (
     cd "$dir" || exit 1
-    "$moulin" certs ca --dir certs &&
-        "$moulin" certs server --dir certs --name gateway --host localhost --host 127.0.0.1 &&
-        "$moulin" certs client --dir certs --name alice
+    "$moulin" certs ca && "$moulin" certs server gateway --host localhost --host 127.0.0.1 && "$moulin" certs client alice
 ) >"$dir/certs.log" 2>&1 || fail "making certificates"
 show "$dir/certs.log"
 printf 'wonderland\n' >"$dir/alice.password"
