@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `moulin admin`: deploys and inspects a grid, direct or through a gateway. One command from the command line, or several
-   line by line from stdin. */
+/* `moulin admin`: deploys and inspects a grid, direct or through a gateway. One command from the command line, or
+   several line by line from stdin. */
 #include <moulin/admin/admin.h>
 
 #include "commands.h"
@@ -14,7 +14,8 @@
 
 static const char usage[] =
     "Usage: moulin admin [options] [COMMAND [ARGUMENT...]]\n"
-    "Runs one command, or those on stdin line by line. Reaches the registry by --Ice.Default.Locator=PROXY, or through a\n"
+    "Runs one command, or those on stdin line by line. Reaches the registry by --Ice.Default.Locator=PROXY, or through "
+    "a\n"
     "gateway by --Ice.Default.Router=PROXY.\n"
     "\n"
     "  -u, --user NAME           who logs in (asked for when missing)\n"
@@ -47,12 +48,24 @@ static int parse(struct adm_options *o, int argc, char **argv)
     int c;
     while ((c = getopt_long(argc, argv, "+u:P:Sr:h", options, NULL)) != -1) {
         switch (c) {
-        case 'u': o->login.user = optarg; break;
-        case 'P': o->login.password_file = optarg; break;
-        case 'S': o->login.certificate = true; break;
-        case 'r': o->replica = optarg; break;
-        case 'h': print_usage(stdout); return 0;
-        default: print_usage(stderr); return 1;
+        case 'u':
+            o->login.user = optarg;
+            break;
+        case 'P':
+            o->login.password_file = optarg;
+            break;
+        case 'S':
+            o->login.certificate = true;
+            break;
+        case 'r':
+            o->replica = optarg;
+            break;
+        case 'h':
+            print_usage(stdout);
+            return 0;
+        default:
+            print_usage(stderr);
+            return 1;
         }
     }
     return -1;
@@ -68,8 +81,9 @@ static int log_in(struct adm_peer *p, const struct adm_options *o, struct ib_err
                          : adm_peer_login_registry(p, o->replica, user, password, o->login.certificate, err);
     ib_secret_free(password);
     if (code == 0 && !p->session)
-        code = ib_err_set(err, IB_ECONFIG, "the gateway gives no admin session: set its Glacier2.SessionManager to the registry's "
-                                           "AdminSessionManager");
+        code = ib_err_set(err, IB_ECONFIG,
+                          "the gateway gives no admin session: set its Glacier2.SessionManager to the registry's "
+                          "AdminSessionManager");
     return code;
 }
 
@@ -146,7 +160,7 @@ int adm_admin_main(int argc, char **argv)
         code = log_in(&peer, &options, &err);
         if (code == 0)
             code = get_admin(&peer, &console.admin, &err);
-        bool failed = code != 0         ? report(code, &err)
+        bool failed = code != 0       ? report(code, &err)
                       : optind < argc ? run_arguments(&console, argc - optind, argv + optind)
                                       : run_stdin(&console);
         status = failed ? 1 : 0;

@@ -119,8 +119,9 @@ static int need_session(struct client *c, struct ib_err *err)
 {
     if (c->peer.session)
         return 0;
-    return ib_err_set(err, IB_ECONFIG, "this gateway gives no registry session (Glacier2.SessionManager is not set there), so "
-                                       "nothing can be allocated");
+    return ib_err_set(err, IB_ECONFIG,
+                      "this gateway gives no registry session (Glacier2.SessionManager is not set there), so "
+                      "nothing can be allocated");
 }
 
 static int set_timeout(struct client *c, struct ib_err *err)
@@ -195,8 +196,8 @@ static const struct command {
     const char *name;
     int (*run)(struct client *c, const char *arg, struct ib_err *err);
 } commands[] = {
-    {"find", do_find},           {"find-type", do_find_type},         {"ping", do_ping},       {"timeout", do_timeout},
-    {"allocate", do_allocate},   {"allocate-type", do_allocate_type}, {"release", do_release}, {"hold", do_hold},
+    {"find", do_find},         {"find-type", do_find_type},         {"ping", do_ping},       {"timeout", do_timeout},
+    {"allocate", do_allocate}, {"allocate-type", do_allocate_type}, {"release", do_release}, {"hold", do_hold},
 };
 
 static int run_once(struct client *c, const struct command *cmd, const char *arg, struct ib_err *err)
@@ -217,9 +218,10 @@ static bool run_line(struct client *c, char *line, bool *failed)
     for (size_t i = 0; n == 2 && i < sizeof commands / sizeof *commands; i++)
         if (ib_str_is(words[0], commands[i].name))
             cmd = &commands[i];
-    int code = n < 0    ? n
-               : !cmd   ? ib_err_set(&err, IB_EINVAL, "unknown command or wrong number of words; see moulin client --help")
-                        : run_once(c, cmd, words[1].p, &err);
+    int code = n < 0 ? n
+               : !cmd
+                   ? ib_err_set(&err, IB_EINVAL, "unknown command or wrong number of words; see moulin client --help")
+                   : run_once(c, cmd, words[1].p, &err);
     if (code != 0 && cmd && c->reconnect && !c->peer.conn) {
         printf("gateway lost: %s\n", err.text);
         fflush(stdout);
@@ -248,19 +250,29 @@ static void run_stdin(struct client *c, bool *failed)
 static int parse(struct client *c, int argc, char **argv, char **execute, size_t *n_execute)
 {
     static const struct option options[] = {
-        {"user", required_argument, NULL, 'u'},      {"password-file", required_argument, NULL, 'P'},
-        {"ssl", no_argument, NULL, 'S'},             {"instance", required_argument, NULL, 'i'},
-        {"reconnect", no_argument, NULL, 'r'},       {"execute", required_argument, NULL, 'e'},
-        {"help", no_argument, NULL, 'h'},            {NULL, 0, NULL, 0},
+        {"user", required_argument, NULL, 'u'}, {"password-file", required_argument, NULL, 'P'},
+        {"ssl", no_argument, NULL, 'S'},        {"instance", required_argument, NULL, 'i'},
+        {"reconnect", no_argument, NULL, 'r'},  {"execute", required_argument, NULL, 'e'},
+        {"help", no_argument, NULL, 'h'},       {NULL, 0, NULL, 0},
     };
     int o;
     while ((o = getopt_long(argc, argv, "u:P:Si:re:h", options, NULL)) != -1) {
         switch (o) {
-        case 'u': c->login.user = optarg; break;
-        case 'P': c->login.password_file = optarg; break;
-        case 'S': c->login.certificate = true; break;
-        case 'i': c->instance = optarg; break;
-        case 'r': c->reconnect = true; break;
+        case 'u':
+            c->login.user = optarg;
+            break;
+        case 'P':
+            c->login.password_file = optarg;
+            break;
+        case 'S':
+            c->login.certificate = true;
+            break;
+        case 'i':
+            c->instance = optarg;
+            break;
+        case 'r':
+            c->reconnect = true;
+            break;
         case 'e':
             if (*n_execute == EXECUTE_MAX) {
                 fprintf(stderr, "error: more than %d -e options\n", EXECUTE_MAX);
@@ -268,8 +280,12 @@ static int parse(struct client *c, int argc, char **argv, char **execute, size_t
             }
             execute[(*n_execute)++] = optarg;
             break;
-        case 'h': fputs(usage, stdout); return 0;
-        default: fputs(usage, stderr); return 1;
+        case 'h':
+            fputs(usage, stdout);
+            return 0;
+        default:
+            fputs(usage, stderr);
+            return 1;
         }
     }
     if (optind < argc) {

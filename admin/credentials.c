@@ -55,8 +55,8 @@ static int from_file(const char *path, char *line, struct ib_err *err)
     return code;
 }
 
-int adm_credentials(const struct adm_login *login, struct ib_arena *arena, struct ib_str *user, struct ib_secret **password,
-                    struct ib_err *err)
+int adm_credentials(const struct adm_login *login, struct ib_arena *arena, struct ib_str *user,
+                    struct ib_secret **password, struct ib_err *err)
 {
     char line[PASSWORD_MAX] = "";
     bool is_tty;

@@ -56,16 +56,25 @@ static void say_done(void *arg)
     *(bool *)arg = true;
 }
 
+/* Politely; when even that fails the peer notices the closed connection. */
+static void end_session(struct adm_peer *p)
+{
+    const struct Glacier2_Router_destroySession_in by_router = {0};
+    const struct Glacier2_Session_destroy_in by_session = {0};
+    struct ib_err ignored;
+    int code = 0;
+    if (p->conn && p->router)
+        code = adm_invoke(p, p->router, &Glacier2_Router_destroySession_op, &by_router, NULL, &ignored);
+    else if (p->conn && p->session)
+        code = adm_invoke(p, p->session, &Glacier2_Session_destroy_op, &by_session, NULL, &ignored);
+    if (code != 0 && p->conn)
+        ir_conn_close(p->conn, true);
+}
+
 void adm_peer_close(struct adm_peer *p)
 {
-    struct ib_err ignored;
-    if (p->rt && p->conn && p->router) {
-        const struct Glacier2_Router_destroySession_in in = {0};
-        (void)adm_invoke(p, p->router, &Glacier2_Router_destroySession_op, &in, NULL, &ignored);
-    } else if (p->rt && p->conn && p->session) {
-        const struct Glacier2_Session_destroy_in in = {0};
-        (void)adm_invoke(p, p->session, &Glacier2_Session_destroy_op, &in, NULL, &ignored);
-    }
+    if (p->rt)
+        end_session(p);
     ir_conn_off_close(&p->on_close);
     if (p->rt) {
         bool done = false;
@@ -106,7 +115,8 @@ static void on_reply(void *arg, const struct ir_result *r)
     }
     char text[400];
     w->code = r->outcome == IR_FAILED_LOCAL ? r->err.code : IB_EUNKNOWN;
-    w->add_proxy = r->outcome == IR_FAILED_STATUS && r->status == IR_OBJECT_NOT_EXIST && ib_str_is(r->operation, "ice_add_proxy");
+    w->add_proxy =
+        r->outcome == IR_FAILED_STATUS && r->status == IR_OBJECT_NOT_EXIST && ib_str_is(r->operation, "ice_add_proxy");
     ib_err_set(&w->err, w->code, "%s", ir_result_text(r, text, sizeof text));
 }
 
@@ -216,6 +226,7 @@ static int connect_to(struct adm_peer *p, const struct iw_proxy *prx, const char
     if (code != 0)
         return ib_err_wrap(err, "cannot reach the %s", what);
     p->conn = w.conn;
+    p->on_close.fn = on_lost;
     ir_conn_on_close(p->conn, &p->on_close);
     return 0;
 }
@@ -249,8 +260,9 @@ static int find_registry(struct adm_peer *p, const char *replica, struct iw_prox
 {
     const struct iw_proxy *locator = ir_runtime_locator(p->rt);
     if (!locator)
-        return ib_err_set(err, IB_ECONFIG, "no registry configured: set Ice.Default.Locator, or Ice.Default.Router to go through "
-                                           "a gateway");
+        return ib_err_set(err, IB_ECONFIG,
+                          "no registry configured: set Ice.Default.Locator, or Ice.Default.Router to go through "
+                          "a gateway");
     bool master = !*replica || strcmp(replica, "Master") == 0;
     const struct Ice_Locator_findObjectById_in in = {
         .id = {master ? IB_STR("Registry") : ib_arena_printf(&p->arena, "Registry-%s", replica), locator->id.category}};
@@ -259,11 +271,13 @@ static int find_registry(struct adm_peer *p, const char *replica, struct iw_prox
     if (code != 0)
         return ib_err_wrap(err, "cannot find the registry replica `%s'", master ? "Master" : replica);
     *registry = ((const struct Ice_Locator_findObjectById_out *)out)->ret;
-    return *registry ? 0 : ib_err_set(err, IB_ENOTFOUND, "no active registry replica named `%s'", master ? "Master" : replica);
+    return *registry
+               ? 0
+               : ib_err_set(err, IB_ENOTFOUND, "no active registry replica named `%s'", master ? "Master" : replica);
 }
 
-int adm_peer_login_registry(struct adm_peer *p, const char *replica, struct ib_str user, const struct ib_secret *password,
-                            bool certificate, struct ib_err *err)
+int adm_peer_login_registry(struct adm_peer *p, const char *replica, struct ib_str user,
+                            const struct ib_secret *password, bool certificate, struct ib_err *err)
 {
     struct iw_proxy *registry = NULL;
     const void *out = NULL;

@@ -36,21 +36,22 @@ void adm_peer_close(struct adm_peer *p); /* ends the session politely, frees eve
 int adm_peer_login(struct adm_peer *p, struct ib_str user, const struct ib_secret *password, bool certificate,
                    struct ib_err *err) IB_MUST_CHECK;
 
-/* Without a gateway: an admin session of the registry replica ("" or "Master", or a slave's name) that Ice.Default.Locator
-   leads to. */
-int adm_peer_login_registry(struct adm_peer *p, const char *replica, struct ib_str user, const struct ib_secret *password,
-                            bool certificate, struct ib_err *err) IB_MUST_CHECK;
+/* Without a gateway: an admin session of the registry replica ("" or "Master", or a slave's name) that
+   Ice.Default.Locator leads to. */
+int adm_peer_login_registry(struct adm_peer *p, const char *replica, struct ib_str user,
+                            const struct ib_secret *password, bool certificate, struct ib_err *err) IB_MUST_CHECK;
 
-/* One call, waiting for its end. *out (may be NULL) is the generated …_op_out in the peer's arena. A failure of any kind
-   gives a code, and a text that says which exception it was and its reason. */
+/* One call, waiting for its end. *out (may be NULL) is the generated …_op_out in the peer's arena. A failure of any
+   kind gives a code, and a text that says which exception it was and its reason. */
 int adm_invoke(struct adm_peer *p, const struct iw_proxy *prx, const struct iw_op *op, const void *in, const void **out,
                struct ib_err *err) IB_MUST_CHECK;
 
-/* Runs the loop so that heartbeats flow: until ms have passed (-1: no limit), stop says true, or the connection is lost. */
+/* Runs the loop so that heartbeats flow: until ms have passed (-1: no limit), stop says true, or the connection is
+ * lost. */
 void adm_peer_wait(struct adm_peer *p, int64_t ms, bool (*stop)(void *arg), void *arg);
 
 /* Name and password, from the login options, the file or the terminal (without echo). */
-int adm_credentials(const struct adm_login *login, struct ib_arena *arena, struct ib_str *user, struct ib_secret **password,
-                    struct ib_err *err) IB_MUST_CHECK;
+int adm_credentials(const struct adm_login *login, struct ib_arena *arena, struct ib_str *user,
+                    struct ib_secret **password, struct ib_err *err) IB_MUST_CHECK;
 
 #endif

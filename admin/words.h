@@ -8,7 +8,8 @@
 
 /* Splits at white space; "…" with backslash escapes and '…' group. Returns the number of words (at most max, more is
    IB_ELIMIT), or IB_EINVAL for an unbalanced quote. Words are NUL-terminated copies in the arena. */
-int adm_words(const char *line, struct ib_arena *arena, struct ib_str *words, int max, struct ib_err *err) IB_MUST_CHECK;
+int adm_words(const char *line, struct ib_arena *arena, struct ib_str *words, int max,
+              struct ib_err *err) IB_MUST_CHECK;
 
 struct adm_line_reader {
     struct ic_loop *loop;
@@ -17,7 +18,8 @@ struct adm_line_reader {
     bool eof;
 };
 void adm_line_reader_init(struct adm_line_reader *r, struct ic_loop *loop);
-/* Next line of stdin without its newline, NULL at the end; borrows until the next call. The loop runs while it waits. */
+/* Next line of stdin without its newline, NULL at the end; borrows until the next call. The loop runs while it waits.
+ */
 char *adm_line_reader_next(struct adm_line_reader *r);
 void adm_line_reader_fini(struct adm_line_reader *r);
 

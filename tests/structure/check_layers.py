@@ -74,7 +74,7 @@ def check_headers(root, build, files):
             with open(probe, "w", encoding="utf-8") as text:
                 text.write(f'#include "{os.path.join(root, path)}"\n')
             run = subprocess.run(["cc", "-std=c17", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-fsyntax-only",
-                                  "-I", os.path.join(root, "include"), "-I", os.path.join(build, "gen"), probe],
+                                  "-I", os.path.join(root, "include"), "-I", os.path.join(build, "gen", "slice"), probe],
                                  capture_output=True, text=True)
             if run.returncode != 0:
                 faults.append(f"{path}: does not compile alone:\n{run.stderr}")
