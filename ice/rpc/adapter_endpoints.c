@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* An adapter's sockets, and what of them it tells others (ice-protocol 16.2): wildcard hosts become the addresses of
+   this machine's interfaces. */
+#include "rpc_priv.h"
+
+#include <arpa/inet.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <netinet/in.h>
+
+static int no_memory(struct ib_err *err)
+{
+    return ib_err_set(err, IB_ENOMEM, "%s", ib_err_text(IB_ENOMEM));
+}
+
+static void on_accept(void *arg, struct ic_conn *net)
+{
+    struct ir_adapter_listener *l = arg;
+    struct ir_adapter *a = l->adapter;
+    if (a->state != IR_AD_ACTIVE || !ir_conn_accept(a, net, l->timeout))
+        ic_conn_detach(net);
+}
+
+static int listen_one(struct ir_adapter *a, struct iw_endpoint *ep, struct ib_err *err)
+{
+    const struct ir_config *cfg = &a->rt->cfg;
+    if (a->rt->defaults.override_timeout != INT32_MIN)
+        ep->timeout = a->rt->defaults.override_timeout;
+    if (a->rt->defaults.override_compress >= 0)
+        ep->compress = a->rt->defaults.override_compress == 1;
+    struct ic_conn_config cc = a->conn_config;
+    cc.timeout_ms = ep->timeout;
+    cc.connect_timeout_ms = cfg->connect_timeout != INT32_MIN ? cfg->connect_timeout : ep->timeout;
+    cc.close_timeout_ms = cfg->close_timeout != INT32_MIN ? cfg->close_timeout : ep->timeout;
+    struct ir_adapter_listener *l = &a->listeners[a->n_listeners];
+    l->adapter = a;
+    l->timeout = ep->timeout;
+    l->listener = ic_listen(a->rt->loop, ep, a->tls, &cc, on_accept, l, err);
+    if (!l->listener)
+        return err && err->code ? ib_err_wrap(err, "object adapter `%s'", a->name) : IB_ESOCKET;
+    a->n_listeners++;
+    ir_trace_listen(a->rt, ic_listener_endpoint(l->listener), false);
+    return 0;
+}
+
+int ir_adapter_listen(struct ir_adapter *a, const char *endpoints, struct ib_err *err)
+{
+    struct iw_endpoint *eps = NULL;
+    size_t n = 0;
+    if (!*endpoints)
+        return 0;
+    struct ir_proxy_defaults d = a->rt->defaults;
+    d.has_ssl = a->rt->cfg.ssl;
+    int r = ir_endpoints_parse(ib_str(endpoints), true, &d, &a->arena, &eps, &n, err);
+    if (r)
+        return r;
+    a->listeners = IB_ARENA_ARRAY(&a->arena, n ? n : 1, struct ir_adapter_listener);
+    if (!a->listeners)
+        return no_memory(err);
+    for (size_t i = 0; i < n; i++) {
+        if (eps[i].type == IW_EP_UDP || eps[i].opaque)
+            return ib_err_set(err, IB_EUNSUPPORTED, "object adapter `%s': only tcp, ssl, ws and wss endpoints can be served",
+                              a->name);
+        r = listen_one(a, &eps[i], err);
+        if (r)
+            return r;
+    }
+    return 0;
+}
+
+/* --- publishing ----------------------------------------------------------------------------------------------- */
+
+static bool is_wildcard(struct ib_str host)
+{
+    return !host.n || ib_str_is(host, "*") || ib_str_is(host, "0.0.0.0") || ib_str_is(host, "::") ||
+           ib_str_is(host, "0:0:0:0:0:0:0:0");
+}
+
+static int publish_add(struct ir_adapter *a, const struct iw_endpoint *ep, size_t cap)
+{
+    for (size_t i = 0; i < a->n_published; i++) {
+        if (iw_endpoint_equal(&a->published[i], ep))
+            return 0;
+    }
+    if (a->n_published == cap)
+        return IB_ELIMIT;
+    a->published[a->n_published++] = *ep;
+    return 0;
+}
+
+static bool address_text(const struct sockaddr *sa, bool ipv4_only, bool loopback, char *out)
+{
+    if (sa->sa_family == AF_INET) {
+        struct sockaddr_in in;
+        memcpy(&in, sa, sizeof(in));
+        bool is_loop = (ntohl(in.sin_addr.s_addr) >> 24) == 127;
+        return is_loop == loopback && inet_ntop(AF_INET, &in.sin_addr, out, INET6_ADDRSTRLEN);
+    }
+    if (sa->sa_family == AF_INET6 && !ipv4_only) {
+        struct sockaddr_in6 in;
+        memcpy(&in, sa, sizeof(in));
+        if (IN6_IS_ADDR_LINKLOCAL(&in.sin6_addr) || IN6_IS_ADDR_LOOPBACK(&in.sin6_addr) != loopback)
+            return false;
+        return inet_ntop(AF_INET6, &in.sin6_addr, out, INET6_ADDRSTRLEN) != NULL;
+    }
+    return false;
+}
+
+/* One endpoint per address of the interfaces; loopback only when there is nothing else. */
+static int publish_interfaces(struct ir_adapter *a, const struct iw_endpoint *ep, struct ifaddrs *list, bool ipv4_only,
+                              bool loopback, size_t cap)
+{
+    char text[INET6_ADDRSTRLEN];
+    for (struct ifaddrs *i = list; i; i = i->ifa_next) {
+        if (!i->ifa_addr || !(i->ifa_flags & IFF_UP) || !address_text(i->ifa_addr, ipv4_only, loopback, text))
+            continue;
+        struct iw_endpoint e = *ep;
+        e.host = ib_arena_strz(&a->arena, text);
+        if (!e.host.p)
+            return IB_ENOMEM;
+        int r = publish_add(a, &e, cap);
+        if (r)
+            return r;
+    }
+    return 0;
+}
+
+static int publish_wildcard(struct ir_adapter *a, const struct iw_endpoint *ep, struct ifaddrs *list, size_t cap)
+{
+    bool ipv4_only = ib_str_is(ep->host, "0.0.0.0") || ir_properties_int_or(a->rt->props, NULL, "Ice.IPv6", 1) == 0;
+    size_t before = a->n_published;
+    int r = publish_interfaces(a, ep, list, ipv4_only, false, cap);
+    if (!r && a->n_published == before)
+        r = publish_interfaces(a, ep, list, ipv4_only, true, cap);
+    return r;
+}
+
+static size_t count_addresses(const struct ifaddrs *list)
+{
+    size_t n = 1;
+    for (; list; list = list->ifa_next)
+        n++;
+    return n;
+}
+
+int ir_adapter_publish(struct ir_adapter *a, const char *published, struct ib_err *err)
+{
+    if (*published)
+        return ir_endpoints_parse(ib_str(published), false, &a->rt->defaults, &a->arena, &a->published, &a->n_published,
+                                  err);
+    struct ifaddrs *list = NULL;
+    if (getifaddrs(&list))
+        return ib_err_set(err, IB_ESOCKET, "object adapter `%s': cannot list the network interfaces", a->name);
+    size_t cap = a->n_listeners * count_addresses(list);
+    int r = 0;
+    a->published = IB_ARENA_ARRAY(&a->arena, cap ? cap : 1, struct iw_endpoint);
+    if (!a->published)
+        r = IB_ENOMEM;
+    for (size_t i = 0; i < a->n_listeners && !r; i++) {
+        const struct iw_endpoint *ep = ic_listener_endpoint(a->listeners[i].listener);
+        r = is_wildcard(ep->host) ? publish_wildcard(a, ep, list, cap) : publish_add(a, ep, cap);
+    }
+    freeifaddrs(list);
+    return r ? no_memory(err) : 0;
+}

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The runtime's properties, read once into struct ir_config, and the TLS context they describe (ice-protocol 9, 13,
+   14.3, 17, 20.5). A malformed value ends the start with a text that names the property. */
+#include "rpc_priv.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* Reads one property after another; the first fault sticks. */
+struct reader {
+    struct ir_runtime *rt;
+    struct ib_err *err;
+    int code;
+};
+
+static int get_int(struct reader *r, const char *key, int otherwise)
+{
+    int v = otherwise;
+    if (!r->code)
+        r->code = ir_properties_int(r->rt->props, key, otherwise, &v, r->err);
+    return r->code ? otherwise : v;
+}
+
+/* Timeouts: positive or -1; anything else is a warning and the default (9.6). */
+static int32_t get_timeout(struct reader *r, const char *key, int32_t unset)
+{
+    if (!ir_properties_has(r->rt->props, key))
+        return unset;
+    int v = get_int(r, key, -1);
+    if (v >= 1 || v == -1)
+        return v;
+    ib_log_warning(r->rt->log, "invalid value for %s `%s': defaulting to -1", key, ir_properties_get(r->rt->props, key));
+    return -1;
+}
+
+static uint8_t acm_value(struct ir_runtime *rt, const char *key, int max, uint8_t otherwise)
+{
+    int v = ir_properties_int_or(rt->props, rt->log, key, otherwise);
+    if (v >= 0 && v <= max)
+        return (uint8_t)v;
+    ib_log_warning(rt->log, "invalid value for property `%s', default value will be used instead", key);
+    return otherwise;
+}
+
+struct ic_acm ir_config_acm(struct ir_runtime *rt, const char *prefix, const struct ic_acm *base)
+{
+    struct ic_acm acm = *base;
+    char key[300];
+    snprintf(key, sizeof(key), "%s.Timeout", prefix);
+    if (!ir_properties_has(rt->props, key)) /* the older name */
+        snprintf(key, sizeof(key), "%s", prefix);
+    int t = ir_properties_int_or(rt->props, rt->log, key, acm.timeout_s);
+    if (t >= 0)
+        acm.timeout_s = t;
+    else
+        ib_log_warning(rt->log, "invalid value for property `%s', default value will be used instead", key);
+    snprintf(key, sizeof(key), "%s.Close", prefix);
+    acm.close = acm_value(rt, key, IC_CLOSE_IDLE_FORCEFUL, acm.close);
+    snprintf(key, sizeof(key), "%s.Heartbeat", prefix);
+    acm.heartbeat = acm_value(rt, key, IC_HEARTBEAT_ALWAYS, acm.heartbeat);
+    return acm;
+}
+
+static void read_acm(struct ir_runtime *rt)
+{
+    struct ic_acm client = {60, IC_CLOSE_INVOCATION_IDLE, IC_HEARTBEAT_DISPATCH};
+    struct ic_acm server = {60, IC_CLOSE_INVOCATION, IC_HEARTBEAT_DISPATCH};
+    client = ir_config_acm(rt, "Ice.ACM", &client);
+    server = ir_config_acm(rt, "Ice.ACM", &server);
+    rt->cfg.acm_client = ir_config_acm(rt, "Ice.ACM.Client", &client);
+    rt->cfg.acm_server = ir_config_acm(rt, "Ice.ACM.Server", &server);
+}
+
+int32_t ir_config_message_size(int kb)
+{
+    return kb < 1 || kb > INT32_MAX / 1024 ? INT32_MAX : kb * 1024;
+}
+
+static int read_retries(struct reader *r)
+{
+    struct ir_config *cfg = &r->rt->cfg;
+    const char *key = "Ice.RetryIntervals";
+    struct ib_str *v;
+    int n = ir_properties_list(r->rt->props, key, &r->rt->arena, &v);
+    if (n < 0)
+        return ib_err_set(r->err, n, "property %s: unbalanced quote in `%s'", key, ir_properties_get(r->rt->props, key));
+    if (n == 0) {
+        cfg->n_retry = 1; /* default "0": once, at once */
+        return 0;
+    }
+    for (int i = 0; i < n && cfg->n_retry < IR_MAX_RETRIES; i++) {
+        char *end;
+        long ms = strtol(ib_cstr(v[i]), &end, 10);
+        if (*end || end == ib_cstr(v[i]) || ms > INT_MAX || ms < -1)
+            return ib_err_set(r->err, IB_ECONFIG, "property %s: `%s' is not a list of milliseconds: write e.g. \"0 100 500\"",
+                              key, ir_properties_get(r->rt->props, key));
+        if (ms == -1 && i == 0) /* no retry at all */
+            return 0;
+        cfg->retry[cfg->n_retry++] = ms < 0 ? 0 : (int32_t)ms;
+    }
+    return 0;
+}
+
+static int read_selection(struct reader *r)
+{
+    const char *v = ir_properties_get_or(r->rt->props, "Ice.Default.EndpointSelection", "Random");
+    r->rt->cfg.ordered = strcmp(v, "Ordered") == 0;
+    if (r->rt->cfg.ordered || strcmp(v, "Random") == 0)
+        return 0;
+    return ib_err_set(r->err, IB_ECONFIG,
+                      "property Ice.Default.EndpointSelection: illegal value `%s'; expected `Random' or `Ordered'", v);
+}
+
+static int read_string_mode(struct reader *r)
+{
+    const char *v = ir_properties_get_or(r->rt->props, "Ice.ToStringMode", "Unicode");
+    static const char *const names[] = {"Unicode", "ASCII", "Compat"};
+    for (int i = 0; i < 3; i++) {
+        if (strcmp(v, names[i]) == 0) {
+            r->rt->cfg.string_mode = (enum ir_string_mode)i;
+            return 0;
+        }
+    }
+    return ib_err_set(r->err, IB_ECONFIG, "property Ice.ToStringMode: illegal value `%s'; expected `Unicode', `ASCII' or `Compat'",
+                      v);
+}
+
+static void read_numbers(struct reader *r)
+{
+    struct ir_config *cfg = &r->rt->cfg;
+    cfg->message_size_max = ir_config_message_size(get_int(r, "Ice.MessageSizeMax", 1024));
+    /* A decoded value is larger than its bytes: an empty string of one byte takes 16, the smallest proxy 15 times its
+       bytes. 64 KiB for the rest. */
+    cfg->arena_limit = 65536 + 24 * (size_t)cfg->message_size_max;
+    cfg->connect_timeout = get_timeout(r, "Ice.Override.ConnectTimeout", INT32_MIN);
+    cfg->close_timeout = get_timeout(r, "Ice.Override.CloseTimeout", INT32_MIN);
+    cfg->compression_level = get_int(r, "Ice.Compression.Level", 1);
+    if (cfg->compression_level < 1 || cfg->compression_level > 9)
+        cfg->compression_level = cfg->compression_level < 1 ? 1 : 9;
+    int t = get_int(r, "Ice.Default.InvocationTimeout", -1);
+    cfg->invocation_timeout = t >= 1 || t == -2 ? t : -1;
+    cfg->locator_cache_timeout = get_int(r, "Ice.Default.LocatorCacheTimeout", -1);
+    cfg->prefer_secure = get_int(r, "Ice.Default.PreferSecure", 0) > 0;
+    cfg->override_secure = get_int(r, "Ice.Override.Secure", 0) > 0;
+    cfg->sliced = get_int(r, "Ice.Default.SlicedFormat", 0) > 0;
+    cfg->print_adapter_ready = get_int(r, "Ice.PrintAdapterReady", 0) > 0;
+    cfg->warn_connections = get_int(r, "Ice.Warn.Connections", 0);
+    cfg->warn_dispatch = get_int(r, "Ice.Warn.Dispatch", 1);
+    cfg->trace_network = get_int(r, "Ice.Trace.Network", 0);
+    cfg->trace_protocol = get_int(r, "Ice.Trace.Protocol", 0);
+    cfg->trace_retry = get_int(r, "Ice.Trace.Retry", 0);
+    cfg->trace_locator = get_int(r, "Ice.Trace.Locator", 0);
+    cfg->limits = IW_LIMITS_DEFAULT;
+    int depth = get_int(r, "Ice.ClassGraphDepthMax", 100);
+    cfg->limits.class_depth = depth < 1 ? 100 : (uint32_t)depth;
+    cfg->limits.accept_cycles = get_int(r, "Ice.AcceptClassCycles", 0) > 0;
+}
+
+int ir_config_read(struct ir_runtime *rt, struct ib_err *err)
+{
+    struct reader r = {.rt = rt, .err = err};
+    rt->cfg.ssl = ir_properties_get(rt->props, "Ice.Plugin.IceSSL")[0] != '\0';
+    read_numbers(&r);
+    if (!r.code)
+        r.code = read_retries(&r);
+    if (!r.code)
+        r.code = read_selection(&r);
+    if (!r.code)
+        r.code = read_string_mode(&r);
+    if (!r.code)
+        read_acm(rt);
+    return r.code;
+}
+
+static const char *ssl_get(struct ir_runtime *rt, const char *name)
+{
+    char key[80];
+    snprintf(key, sizeof(key), "IceSSL.%s", name);
+    return ir_properties_get(rt->props, key);
+}
+
+/* TrustOnly.Server with that of one adapter behind it. */
+static const char *trust_server(struct ir_runtime *rt, const char *adapter, char *out, size_t cap)
+{
+    const char *all = ssl_get(rt, "TrustOnly.Server");
+    char key[300];
+    snprintf(key, sizeof(key), "IceSSL.TrustOnly.Server.%s", adapter ? adapter : "");
+    const char *own = adapter ? ir_properties_get(rt->props, key) : "";
+    snprintf(out, cap, "%s%s%s", all, *all && *own ? ";" : "", own);
+    return out;
+}
+
+static int tls_new(struct ir_runtime *rt, const char *adapter, struct ic_tls **out, struct ib_err *err)
+{
+    struct reader r = {.rt = rt, .err = err};
+    char trust[4096];
+    struct ic_tls_config c = {
+        .default_dir = ssl_get(rt, "DefaultDir"),
+        .cert_file = ssl_get(rt, "CertFile"),
+        .key_file = ssl_get(rt, "KeyFile"),
+        .password = ssl_get(rt, "Password"),
+        .cas = ssl_get(rt, "CAs"),
+        .protocols = ssl_get(rt, "Protocols"),
+        .ciphers = ssl_get(rt, "Ciphers"),
+        .crl_files = ssl_get(rt, "CertificateRevocationListFiles"),
+        .trust_only = ssl_get(rt, "TrustOnly"),
+        .trust_only_client = ssl_get(rt, "TrustOnly.Client"),
+        .trust_only_server = trust_server(rt, adapter, trust, sizeof(trust)),
+        .verify_peer = get_int(&r, "IceSSL.VerifyPeer", 2),
+        .verify_depth_max = get_int(&r, "IceSSL.VerifyDepthMax", 3),
+        .check_cert_name = get_int(&r, "IceSSL.CheckCertName", 0),
+        .revocation_check = get_int(&r, "IceSSL.RevocationCheck", 0),
+        .security_level = get_int(&r, "IceSSL.SecurityLevel", -1),
+        .use_platform_cas = get_int(&r, "IceSSL.UsePlatformCAs", 0) > 0,
+    };
+    if (r.code)
+        return r.code;
+    *out = ic_tls_new(&c, err);
+    if (*out)
+        return 0;
+    return err && err->code ? err->code : IB_ECONFIG;
+}
+
+int ir_config_tls(struct ir_runtime *rt, const char *adapter, struct ic_tls **out, struct ib_err *err)
+{
+    *out = NULL;
+    if (!rt->cfg.ssl)
+        return 0;
+    char key[300];
+    snprintf(key, sizeof(key), "IceSSL.TrustOnly.Server.%s", adapter ? adapter : "");
+    if (rt->tls && (!adapter || !ir_properties_has(rt->props, key))) {
+        *out = ic_tls_ref(rt->tls);
+        return 0;
+    }
+    return tls_new(rt, adapter, out, err);
+}

@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A connection as the rpc floor sees it, incoming or outgoing: hands requests to dispatch and replies to their calls,
+   bounds the requests in dispatch, and tells everybody concerned when it closes. It owns itself: it is freed at the end
+   of the network connection's on_close, or by ir_conn_destroy when the runtime goes away. */
+#include "rpc_priv.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+
+static uint64_t next_conn_id(void)
+{
+    static _Atomic uint64_t last; /* unique in the process; carries no state */
+    return atomic_fetch_add(&last, 1) + 1;
+}
+
+/* --- incoming frames ------------------------------------------------------------------------------------------ */
+
+static void on_reply(struct ir_conn *c, const struct ic_frame *f)
+{
+    struct iw_in in = iw_in(f->body);
+    int32_t id = iw_in_i32(&in);
+    if (in.err || in.p == in.end) {
+        ic_conn_abort(c->net, IB_EBOUNDS, "truncated reply");
+        return;
+    }
+    struct ir_call *call;
+    HASH_FIND(hh, c->outstanding, &id, sizeof(id), call);
+    ir_trace_reply(c->rt, id, *in.p, f->compression, f->body.n, false);
+    if (call) /* else it was cancelled or timed out, or the peer made it up: ignored (8.3) */
+        ir_call_reply(call, f, (struct ib_span){in.p, (size_t)(in.end - in.p)});
+}
+
+static void hold(struct ir_conn *c, bool on)
+{
+    if (c->held == on)
+        return;
+    c->held = on;
+    ic_conn_hold(c->net, on);
+}
+
+static void backlog_drop(struct ir_backlog *b)
+{
+    ib_list_remove(&b->node);
+    ib_block_unref(b->block);
+    free(b);
+}
+
+/* Dispatches what waits, in order, up to the limit. */
+static void backlog_run(struct ir_conn *c)
+{
+    while (!ib_list_empty(&c->backlog) && !c->closing) {
+        struct ir_backlog *b = IB_CONTAINER(c->backlog.next, struct ir_backlog, node);
+        for (; b->left > 0; b->left--) {
+            if (c->n_requests >= IR_MAX_DISPATCHES) {
+                hold(c, true);
+                return;
+            }
+            int r = ir_dispatch(c, &b->in, b->type, b->compression, b->block);
+            if (r) {
+                ic_conn_abort(c->net, r, "malformed request");
+                b->left = 0;
+                c->closing = true;
+                return;
+            }
+            if (c->closing)
+                return;
+        }
+        backlog_drop(b);
+    }
+    hold(c, false);
+}
+
+static void on_resume(void *arg)
+{
+    backlog_run(arg);
+}
+
+static int on_requests(struct ir_conn *c, const struct ic_frame *f)
+{
+    struct iw_in in = iw_in(f->body);
+    int32_t count = f->type == IC_BATCH ? iw_in_i32(&in) : 1;
+    if (in.err || count < 0)
+        return IB_EMARSHAL;
+    /* The usual case does not touch the backlog. */
+    if (f->type == IC_REQUEST && ib_list_empty(&c->backlog) && c->n_requests < IR_MAX_DISPATCHES)
+        return ir_dispatch(c, &in, f->type, f->compression, f->block);
+    struct ir_backlog *b = calloc(1, sizeof(*b));
+    if (!b)
+        return IB_ENOMEM;
+    *b = (struct ir_backlog){
+        .block = ib_block_ref(f->block), .in = in, .left = count, .type = f->type, .compression = f->compression};
+    ib_list_append(&c->backlog, &b->node);
+    if (c->backlog.next == &b->node)
+        backlog_run(c);
+    return 0;
+}
+
+static void on_frame(void *arg, struct ic_conn *net, const struct ic_frame *f)
+{
+    struct ir_conn *c = arg;
+    if (f->type == IC_REPLY) {
+        on_reply(c, f);
+        return;
+    }
+    if (c->closing) /* the peer repeats them elsewhere (9.2) */
+        return;
+    int r = on_requests(c, f);
+    if (r)
+        ic_conn_abort(net, r, "malformed request");
+}
+
+/* --- life ----------------------------------------------------------------------------------------------------- */
+
+static void on_active(void *arg, struct ic_conn *net)
+{
+    (void)net;
+    struct ir_conn *c = arg;
+    c->active = true;
+    ir_trace_conn(c, c->incoming ? "accepted" : "established");
+    if (c->entry)
+        ir_pool_active(c->entry);
+    if (c->incoming && c->adapter && c->adapter->on_conn)
+        c->adapter->on_conn(c->adapter->on_conn_arg, c);
+}
+
+static void stop_sharing(struct ir_conn *c, const struct ib_err *why)
+{
+    struct ir_pool_entry *e = c->entry;
+    c->entry = NULL;
+    if (e)
+        ir_pool_gone(e, why);
+}
+
+static void on_closing(void *arg, struct ic_conn *net)
+{
+    (void)net;
+    struct ir_conn *c = arg;
+    c->closing = true;
+    if (c->active)
+        stop_sharing(c, &(struct ib_err){.code = IB_ECLOSED});
+}
+
+static void on_heartbeat(void *arg, struct ic_conn *net)
+{
+    (void)net;
+    struct ir_conn *c = arg;
+    if (c->heartbeat)
+        c->heartbeat(c->heartbeat_arg, c);
+}
+
+static void tell_hooks(struct ir_conn *c, const struct ib_err *why)
+{
+    while (!ib_list_empty(&c->hooks)) {
+        struct ir_conn_hook *h = IB_CONTAINER(c->hooks.next, struct ir_conn_hook, node);
+        ib_list_remove(&h->node);
+        h->fn(h, c, why);
+    }
+}
+
+/* Everybody who holds the connection lets go of it; then it is freed. net is still valid. */
+static void conn_end(struct ir_conn *c, const struct ib_err *why)
+{
+    struct ir_runtime *rt = c->rt;
+    c->closing = true;
+    ir_trace_closed(c, why);
+    stop_sharing(c, why);
+    while (!ib_list_empty(&c->calls)) {
+        struct ir_call *call = IB_CONTAINER(c->calls.next, struct ir_call, conn_node);
+        ir_call_lost(call, why, ic_conn_was_written(c->net, call->seq));
+    }
+    while (!ib_list_empty(&c->requests))
+        ir_request_orphan(IB_CONTAINER(c->requests.next, struct ir_request, conn_node));
+    tell_hooks(c, why);
+    while (!ib_list_empty(&c->backlog))
+        backlog_drop(IB_CONTAINER(c->backlog.next, struct ir_backlog, node));
+    ic_loop_undefer(rt->loop, &c->resume);
+    ib_list_remove(&c->node);
+    ib_list_remove(&c->adapter_node);
+    free(c);
+    ir_runtime_check_shutdown(rt);
+}
+
+static void on_close(void *arg, struct ic_conn *net, const struct ib_err *why)
+{
+    (void)net;
+    conn_end(arg, why);
+}
+
+static const struct ic_conn_events conn_events = {
+    .on_active = on_active,
+    .on_frame = on_frame,
+    .on_close = on_close,
+    .on_closing = on_closing,
+    .on_heartbeat = on_heartbeat,
+};
+
+static struct ir_conn *conn_new(struct ir_runtime *rt, int32_t timeout)
+{
+    struct ir_conn *c = calloc(1, sizeof(*c));
+    if (!c)
+        return NULL;
+    c->rt = rt;
+    c->id = next_conn_id();
+    c->timeout = timeout;
+    c->next_id = 1;
+    ib_list_init(&c->adapter_node);
+    ib_list_init(&c->hooks);
+    ib_list_init(&c->calls);
+    ib_list_init(&c->requests);
+    ib_list_init(&c->backlog);
+    ib_list_append(&rt->conns, &c->node);
+    return c;
+}
+
+struct ir_conn *ir_conn_accept(struct ir_adapter *a, struct ic_conn *net, int32_t timeout)
+{
+    struct ir_conn *c = conn_new(a->rt, timeout);
+    if (!c)
+        return NULL;
+    c->net = net;
+    c->incoming = true;
+    ir_conn_set_adapter(c, a);
+    ic_conn_set_events(net, &conn_events, c);
+    return c;
+}
+
+struct ir_conn *ir_conn_open(struct ir_runtime *rt, const struct iw_endpoint *ep, const struct ic_conn_config *cfg,
+                             struct ir_pool_entry *entry)
+{
+    struct ir_conn *c = conn_new(rt, ep->timeout);
+    if (!c)
+        return NULL;
+    c->net = ic_connect(rt->loop, ep, rt->tls, cfg, &conn_events, c);
+    if (!c->net) {
+        ib_list_remove(&c->node);
+        free(c);
+        return NULL;
+    }
+    c->entry = entry;
+    return c;
+}
+
+void ir_conn_destroy(struct ir_conn *c, const struct ib_err *why)
+{
+    struct ic_conn *net = c->net;
+    conn_end(c, why);
+    ic_conn_detach(net);
+}
+
+void ir_conn_request_done(struct ir_conn *c)
+{
+    c->n_requests--;
+    ic_conn_dispatching(c->net, -1);
+    if (!ib_list_empty(&c->backlog) && c->n_requests < IR_MAX_DISPATCHES)
+        ic_loop_defer(c->rt->loop, &c->resume, on_resume, c);
+}
+
+int32_t ir_conn_next_id(struct ir_conn *c)
+{
+    for (;;) {
+        int32_t id = c->next_id;
+        c->next_id = id == INT32_MAX ? 1 : id + 1;
+        struct ir_call *other;
+        HASH_FIND(hh, c->outstanding, &id, sizeof(id), other);
+        if (!other)
+            return id;
+    }
+}
+
+/* --- for users ------------------------------------------------------------------------------------------------ */
+
+void ir_conn_on_close(struct ir_conn *c, struct ir_conn_hook *hook)
+{
+    ib_list_append(&c->hooks, &hook->node);
+}
+
+void ir_conn_off_close(struct ir_conn_hook *hook)
+{
+    ib_list_remove(&hook->node);
+}
+
+void ir_conn_on_heartbeat(struct ir_conn *c, void (*fn)(void *arg, struct ir_conn *c), void *arg)
+{
+    c->heartbeat = fn;
+    c->heartbeat_arg = arg;
+}
+
+struct ic_conn *ir_conn_net(struct ir_conn *c)
+{
+    return c->net;
+}
+
+uint64_t ir_conn_id(const struct ir_conn *c)
+{
+    return c->id;
+}
+
+void ir_conn_close(struct ir_conn *c, bool forcibly)
+{
+    if (forcibly)
+        ic_conn_abort(c->net, IB_ECLOSEDLOCAL, ib_err_text(IB_ECLOSEDLOCAL));
+    else
+        ic_conn_close(c->net);
+}
+
+void ir_conn_set_adapter(struct ir_conn *c, struct ir_adapter *adapter)
+{
+    c->adapter = adapter;
+    ib_list_remove(&c->adapter_node);
+    if (adapter)
+        ib_list_append(&adapter->conns, &c->adapter_node);
+}
+
+void ir_conn_set_data(struct ir_conn *c, void *data)
+{
+    c->data = data;
+}
+
+void *ir_conn_data(const struct ir_conn *c)
+{
+    return c->data;
+}
