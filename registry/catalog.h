@@ -55,8 +55,6 @@ struct reg_group {
     int n_replicas; /* 0 = all */
     int load_sample; /* 1, 5 or 15 */
     struct ib_str proxy_options, filter;
-    struct ib_list members; /* reg_adapter.member, in order of deployment */
-    size_t n_members;
     size_t turn; /* round-robin */
     UT_hash_handle hh;
 };
@@ -68,6 +66,7 @@ struct reg_app_object { /* well-known or allocatable object of a descriptor */
     struct reg_adapter *adapter; /* NULL: of a replica group */
     struct reg_app *app;
     void *alloc; /* of allocation.c; allocatables only */
+    struct ib_span key; /* set by the catalog */
     struct ib_list by_type; /* in the type's list */
     UT_hash_handle hh;
 };
@@ -100,6 +99,9 @@ struct reg_app_object *reg_catalog_allocatable(struct reg_catalog *c, const stru
 size_t reg_catalog_apps(struct reg_catalog *c, struct ib_arena *arena, struct reg_app ***out);
 size_t reg_catalog_servers(struct reg_catalog *c, struct ib_arena *arena, struct reg_server ***out);
 size_t reg_catalog_adapters(struct reg_catalog *c, struct ib_arena *arena, struct reg_adapter ***out);
+/* Adapters of any application that name the group, in order of deployment. */
+size_t reg_catalog_members(struct reg_catalog *c, struct ib_str group, struct ib_arena *arena,
+                           struct reg_adapter ***out);
 size_t reg_catalog_groups(struct reg_catalog *c, struct ib_arena *arena, struct reg_group ***out);
 /* type NULL: all of them. */
 size_t reg_catalog_app_objects(struct reg_catalog *c, const struct ib_str *type, struct ib_arena *arena,
@@ -134,6 +136,9 @@ bool reg_catalog_has_allocatable_type(struct reg_catalog *c, struct ib_str type)
 /* --- writing: change.c only ------------------------------------------------------------------------------------- */
 
 struct reg_catalog *reg_catalog_new(void);
+/* Keys as on disk, in the arena; n 0 when memory is short. */
+struct ib_span reg_key_identity(const struct iw_identity *id, struct ib_arena *arena);
+struct ib_span reg_key_string(struct ib_str id, struct ib_arena *arena);
 void reg_catalog_free(struct reg_catalog *c);
 /* Records are copied. */
 int reg_catalog_put_object(struct reg_catalog *c, struct ib_span key, struct ib_span record) IB_MUST_CHECK;
@@ -153,5 +158,7 @@ int reg_catalog_check_remove(struct reg_catalog *c, const struct reg_app *app, s
 /* Takes app. On failure (memory) nothing changed and app is the caller's. */
 int reg_catalog_link_app(struct reg_catalog *c, struct reg_app *app) IB_MUST_CHECK;
 void reg_catalog_unlink_app(struct reg_catalog *c, struct reg_app *app); /* gives it back to the caller */
+
+void reg_catalog_free_apps(struct reg_catalog *c); /* all of them */
 
 #endif

@@ -86,10 +86,12 @@ struct reg_change {
     void *done_arg;
     struct reg *reg;
     struct ib_list node;
-    struct reg_app *new_app, *old_app;
+    struct reg_app *new_app, *old_app; /* owned: before, and after it is applied */
+    struct reg_event *events, **events_tail;
+    struct ib_span key, record; /* what is written */
+    bool idle; /* nothing to write or to tell */
     uint32_t holds;
-    bool published;
-    struct ib_str key; /* what it touches; empty: everything */
+    bool answered;
 };
 
 struct reg_change *reg_change_new(enum reg_change_op op, reg_change_fn done, void *arg); /* refs 1; NULL: memory */
