@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The admin object from the inside: what its facets share. */
+#ifndef IR_ADMIN_PRIV_H
+#define IR_ADMIN_PRIV_H
+
+#include <moulin/rpc/admin.h>
+
+enum { IR_FACET_PROCESS, IR_FACET_PROPERTIES, IR_FACET_MAX };
+
+struct ir_admin {
+    struct ir_runtime *rt;
+    struct ir_adapter *adapter; /* the adapter it is on */
+    bool owns_adapter;
+    struct ib_arena arena; /* of id and proxy */
+    struct iw_identity id;
+    const struct iw_proxy *proxy;
+    void (*on_shutdown)(void *arg);
+    void *arg;
+    struct ir_servant servants[IR_FACET_MAX];
+    bool added[IR_FACET_MAX];
+};
+
+struct Ice_Process_servant;
+struct Ice_PropertiesAdmin_servant;
+/* self of each is the struct ir_admin */
+extern const struct Ice_Process_servant ir_facet_process;
+extern const struct Ice_PropertiesAdmin_servant ir_facet_properties;
+
+#endif
