@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Sticky cursors over bytes and the size encoding (ice-protocol 1, 2). */
+#include <moulin/wire/codec.h>
+
+static const uint8_t *take(struct iw_in *in, size_t n)
+{
+    if (in->err)
+        return NULL;
+    if ((size_t)(in->end - in->p) < n) {
+        in->err = IB_EBOUNDS;
+        return NULL;
+    }
+    const uint8_t *p = in->p;
+    in->p += n;
+    return p;
+}
+
+static uint64_t get_le(struct iw_in *in, unsigned n)
+{
+    const uint8_t *p = take(in, n);
+    uint64_t v = 0;
+    for (unsigned i = 0; p && i < n; i++)
+        v |= (uint64_t)p[i] << (8 * i);
+    return v;
+}
+
+uint8_t iw_in_u8(struct iw_in *in)
+{
+    return (uint8_t)get_le(in, 1);
+}
+
+int16_t iw_in_i16(struct iw_in *in)
+{
+    return (int16_t)get_le(in, 2);
+}
+
+int32_t iw_in_i32(struct iw_in *in)
+{
+    return (int32_t)get_le(in, 4);
+}
+
+int64_t iw_in_i64(struct iw_in *in)
+{
+    return (int64_t)get_le(in, 8);
+}
+
+size_t iw_in_size(struct iw_in *in)
+{
+    uint8_t b = iw_in_u8(in);
+    if (b < 255)
+        return b;
+    int32_t n = iw_in_i32(in);
+    if (n < 0) {
+        in->err = IB_EBOUNDS;
+        return 0;
+    }
+    return (size_t)n;
+}
+
+struct ib_span iw_in_bytes(struct iw_in *in, size_t n)
+{
+    const uint8_t *p = take(in, n);
+    return p ? (struct ib_span){p, n} : (struct ib_span){NULL, 0};
+}
+
+struct ib_str iw_in_str(struct iw_in *in)
+{
+    size_t n = iw_in_size(in);
+    struct ib_span s = iw_in_bytes(in, n);
+    return (struct ib_str){(const char *)s.p, s.n};
+}
+
+void iw_out_size(struct ib_buf *out, size_t n)
+{
+    if (n < 255) {
+        ib_buf_put_u8(out, (uint8_t)n);
+    } else if (n <= INT32_MAX) {
+        ib_buf_put_u8(out, 255);
+        ib_buf_put_i32(out, (int32_t)n);
+    } else {
+        out->failed = true; /* the wire has no larger size */
+    }
+}
+
+void iw_out_str(struct ib_buf *out, struct ib_str s)
+{
+    iw_out_size(out, s.n);
+    ib_buf_put(out, s.p, s.n);
+}
+
+int iw_encaps_peek(struct ib_span s, size_t *size, struct iw_encoding *enc)
+{
+    struct iw_in in = iw_in(s);
+    int32_t n = iw_in_i32(&in);
+    if (in.err)
+        return in.err;
+    if (n < 6)
+        return IB_EENCAPS;
+    if ((size_t)n > s.n)
+        return IB_EBOUNDS;
+    *size = (size_t)n;
+    *enc = (struct iw_encoding){s.p[4], s.p[5]};
+    return IB_OK;
+}
