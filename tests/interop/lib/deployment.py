@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Deployments: a master registry, a slave, a router in front of them, as ZeroC's daemons ("zeroc") or ours ("moulin").
+
+Both flavours get the same property files; only the executable differs. A Deployment owns its directory, its ports, its
+daemons and the communicators of its clients, and knows the names of its ports, so that results can be compared.
+"""
+
+import os
+import shutil
+import subprocess
+import tempfile
+
+from .bindings import Glacier2, Ice, IceGrid
+
+from . import certificates
+from .process import Daemon, Failure, free_port
+
+FLAVOURS = ("zeroc", "moulin")
+HERE = os.path.dirname(os.path.abspath(__file__))
+DATA = os.path.normpath(os.path.join(HERE, "..", "..", "data"))
+PASSWORDS = {"alice": "wonderland", "bob": "builder"}
+
+
+def command(flavour, role):
+    """The argv that starts `role` ("registry" or "gateway")."""
+    if flavour == "zeroc":
+        return {"registry": ["icegridregistry", "--nowarn"], "gateway": ["glacier2router", "--nowarn"]}[role]
+    moulin = os.environ.get("MOULIN")
+    if not moulin:
+        raise Failure("the environment does not name our executable: set MOULIN")
+    return [moulin, role, "--nowarn"]
+
+
+class Deployment:
+    def __init__(self, flavour, transport="tcp", instance="Demo"):
+        self.flavour = flavour
+        self.transport = transport
+        self.instance = instance
+        self.directory = tempfile.mkdtemp(prefix="moulin-" + flavour + "-")
+        self.ports = {}
+        self.daemons = {}
+        self.communicators = []
+        self.client_settings = {}  # of every communicator, as {"Ice.Name": value}: encoding and compression variants
+        self.extras = {}  # what a script's setup made besides daemons
+        if transport in ("ssl", "wss"):
+            certificates.make(self.path("certs"))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.close()
+
+    def close(self):
+        for c in self.communicators:
+            c.destroy()
+        for d in self.daemons.values():
+            d.kill()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def path(self, *parts):
+        return os.path.join(self.directory, *parts)
+
+    def logs(self):
+        """What the daemons said: printed when a case fails."""
+        text = ""
+        for name in sorted(os.listdir(self.directory)):
+            if name.endswith((".out", ".err")):
+                with open(self.path(name), errors="replace") as f:
+                    content = f.read()
+                if content.strip():
+                    text += "--- %s (%s)\n%s" % (name, self.flavour, content[-6000:])
+        return text
+
+    # ---- addresses
+
+    def port(self, name):
+        if name not in self.ports:
+            self.ports[name] = free_port()
+        return self.ports[name]
+
+    def endpoint(self, name):
+        return "%s -h 127.0.0.1 -p %d" % (self.transport, self.port(name))
+
+    def locator(self, *registries):
+        names = registries or ("Master",)
+        return "%s/Locator:%s" % (self.instance, ":".join(self.endpoint(n + ".Client") for n in names))
+
+    def router(self, name="router"):
+        return "Gate/router:" + self.endpoint(name + ".Client")
+
+    # ---- daemons
+
+    def tls_properties(self, who):
+        if self.transport not in ("ssl", "wss"):
+            return {}
+        return {"Ice.Plugin.IceSSL": "IceSSL:createIceSSL", "IceSSL.DefaultDir": self.path("certs"),
+                "IceSSL.CAs": "ca.pem", "IceSSL.CertFile": who + ".pem", "IceSSL.KeyFile": who + ".key",
+                "IceSSL.VerifyPeer": "1"}
+
+    def start(self, name, role, properties, ready, options=()):
+        """Start a daemon with a property file made of `properties`; wait for its ready line (None: do not wait)."""
+        merged = {"Ice.PrintAdapterReady": "1", "Ice.Default.Host": "127.0.0.1",
+                  "Ice.Default.Protocol": self.transport, "Ice.ProgramName": role}
+        merged.update(self.tls_properties("server"))
+        merged.update(properties)
+        config = self.path(name + ".cfg")
+        with open(config, "w") as f:
+            for key, value in merged.items():
+                f.write("%s=%s\n" % (key, value))
+        daemon = Daemon(name, command(self.flavour, role) + list(options) + ["--Ice.Config=" + config], self.directory)
+        self.daemons[name] = daemon
+        if ready:
+            daemon.await_line(ready)
+        return daemon
+
+    def registry_properties(self, replica="Master", **more):
+        os.makedirs(self.path("db-" + replica), exist_ok=True)
+        null = self.instance + "/NullPermissionsVerifier"
+        null_ssl = self.instance + "/NullSSLPermissionsVerifier"
+        properties = {
+            "IceGrid.InstanceName": self.instance,
+            "IceGrid.Registry.LMDB.Path": self.path("db-" + replica),
+            "IceGrid.Registry.PermissionsVerifier": null, "IceGrid.Registry.AdminPermissionsVerifier": null,
+            "IceGrid.Registry.SSLPermissionsVerifier": null_ssl, "IceGrid.Registry.AdminSSLPermissionsVerifier": null_ssl,
+            "IceGrid.Registry.DynamicRegistration": "1", "IceGrid.Registry.Discovery.Enabled": "0",
+            "IceGrid.Registry.ReplicaSessionTimeout": "10",
+        }
+        for adapter in ("Client", "Server", "Internal", "SessionManager", "AdminSessionManager"):
+            properties["IceGrid.Registry.%s.Endpoints" % adapter] = self.endpoint(replica + "." + adapter)
+        if replica != "Master":
+            properties["IceGrid.Registry.ReplicaName"] = replica
+            properties["Ice.Default.Locator"] = self.locator("Master")
+        for key, value in more.items():
+            properties[key.replace("__", ".")] = value
+        return {k: v for k, v in properties.items() if v is not None}
+
+    def start_registry(self, replica="Master", options=(), **more):
+        """Names in `more` have "__" for ".": IceGrid__Registry__SessionTimeout="10"; None takes a property away."""
+        return self.start(replica, "registry", self.registry_properties(replica, **more),
+                          "IceGrid.Registry.AdminSessionManager ready", options)
+
+    def start_router(self, name="router", registries=("Master",), **more):
+        properties = {
+            "Glacier2.InstanceName": "Gate",
+            "Glacier2.Client.Endpoints": self.endpoint(name + ".Client"),
+            "Glacier2.Server.Endpoints": self.endpoint(name + ".Server"),
+            "Glacier2.PermissionsVerifier": "Gate/NullPermissionsVerifier",
+            "Glacier2.SSLPermissionsVerifier": "Gate/NullSSLPermissionsVerifier",
+            "Glacier2.Client.ACM.Timeout": "30",
+        }
+        if registries:
+            properties["Ice.Default.Locator"] = self.locator(*registries)
+        for key, value in more.items():
+            properties[key.replace("__", ".")] = value
+        ready = "Glacier2.Server ready" if properties["Glacier2.Server.Endpoints"] else "Glacier2.Client ready"
+        return self.start(name, "gateway", {k: v for k, v in properties.items() if v is not None}, ready)
+
+    def password_file(self):
+        """Hashes of PASSWORDS (sha512-crypt by openssl, which needs no deprecated module)."""
+        path = self.path("passwords")
+        with open(path, "w") as f:
+            for user, password in PASSWORDS.items():
+                hashed = subprocess.run(["openssl", "passwd", "-6", "-salt", "moulintest", password],
+                                        stdout=subprocess.PIPE, check=True, text=True).stdout
+                f.write("%s %s" % (user, hashed))
+        return path
+
+    # ---- clients
+
+    def communicator(self, who="alice", **more):
+        """A client's communicator with this deployment's transport; "__" in names stands for "."."""
+        init = Ice.InitializationData()
+        init.properties = Ice.createProperties()
+        settings = {"Ice.Default.Host": "127.0.0.1", "Ice.Warn.Connections": "0", "Ice.Warn.Dispatch": "0",
+                    "Ice.Default.Protocol": self.transport, "Ice.ThreadPool.Server.Size": "4",
+                    "Ice.RetryIntervals": "-1",
+                    "Ice.Override.ConnectTimeout": "10000", "Ice.Default.InvocationTimeout": "60000"}
+        if self.transport in ("ssl", "wss"):
+            settings.update(self.tls_properties(who))
+        settings.update(self.client_settings)
+        settings.update({key.replace("__", "."): value for key, value in more.items()})
+        for key, value in settings.items():
+            init.properties.setProperty(key, value)
+        c = Ice.initialize([], init)
+        self.communicators.append(c)
+        return c
+
+    def drop(self, communicator):
+        """Close a client as a whole: every connection of it goes away."""
+        self.communicators.remove(communicator)
+        communicator.destroy()
+
+    def registry_proxy(self, communicator, replica="Master"):
+        name = "Registry" if replica == "Master" else "Registry-" + replica
+        text = "%s/%s:%s" % (self.instance, name, self.endpoint(replica + ".Client"))
+        return IceGrid.RegistryPrx.uncheckedCast(communicator.stringToProxy(text))
+
+    def admin(self, communicator, replica="Master", user="admin"):
+        """(session, Admin) on a connection of the communicator, heartbeats on."""
+        registry = self.registry_proxy(communicator, replica)
+        session = registry.createAdminSession(user, "secret")
+        keep_alive(registry.ice_getConnection())
+        return session, session.getAdmin()
+
+    def query(self, communicator, replica="Master"):
+        return IceGrid.QueryPrx.uncheckedCast(
+            communicator.stringToProxy("%s/Query:%s" % (self.instance, self.endpoint(replica + ".Client"))))
+
+    def locator_proxy(self, communicator, replica="Master"):
+        return IceGrid.LocatorPrx.uncheckedCast(
+            communicator.stringToProxy("%s/Locator:%s" % (self.instance, self.endpoint(replica + ".Client"))))
+
+    def router_proxy(self, communicator, name="router"):
+        return Glacier2.RouterPrx.uncheckedCast(communicator.stringToProxy(self.router(name)))
+
+
+def keep_alive(connection, timeout=30):
+    connection.setACM(timeout, Ice.Unset, Ice.ACMHeartbeat.HeartbeatAlways)
