@@ -56,8 +56,11 @@ class Recorder:
         text = _SOURCE.sub("", text)
         text = _UUID.sub("<uuid>", text)
         text = _TIME.sub("<time>", text)
-        text = _PORT.sub(lambda m: "-p <%s>" % names.get(m.group(1), "port"), text)
-        text = _HOSTPORT.sub(lambda m: "127.0.0.1:<%s>" % names.get(m.group(1), "port"), text)
+
+        def port(number):  # those below 15000 are written in the scripts and mean something
+            return "<%s>" % names[number] if number in names else number if int(number) < 15000 else "<port>"
+        text = _PORT.sub(lambda m: "-p " + port(m.group(1)), text)
+        text = _HOSTPORT.sub(lambda m: "127.0.0.1:" + port(m.group(1)), text)
         return text.replace(self.deployment.directory, "<directory>")
 
     def show_exception(self, e):
