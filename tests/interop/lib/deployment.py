@@ -153,7 +153,7 @@ class Deployment:
             properties["Ice.Default.Locator"] = self.locator(*registries)
         for key, value in more.items():
             properties[key.replace("__", ".")] = value
-        ready = "Glacier2.Server ready" if properties["Glacier2.Server.Endpoints"] else "Glacier2.Client ready"
+        ready = "Glacier2.Server ready" if properties.get("Glacier2.Server.Endpoints") else "Glacier2.Client ready"
         return self.start(name, "gateway", {k: v for k, v in properties.items() if v is not None}, ready)
 
     def password_file(self):
