@@ -23,7 +23,7 @@ struct event_base *ic_loop_base(struct ic_loop *loop);
 int ic_loop_post(struct ic_loop *loop, void (*fn)(void *arg), void *arg) IB_MUST_CHECK;
 /* Runs fn(arg) after the current event, on this thread (never fails; storage is the caller's, embedded). */
 struct ic_deferred {
-    struct ic_deferred *next;
+    struct ic_deferred *next, **prev;
     void (*fn)(void *arg);
     void *arg;
     bool queued;
@@ -34,9 +34,10 @@ void ic_loop_undefer(struct ic_loop *loop, struct ic_deferred *d);
 /* A one-shot timer, embedded in its owner; starting a running one moves it. Never fires after ic_timer_stop. */
 struct ic_timer {
     struct ic_loop *loop;
-    void *event; /* owns */
     void (*fn)(void *arg);
     void *arg;
+    struct ic_timer *child, *prev, *next; /* of the loop's heap */
+    int64_t at;
     bool armed;
 };
 void ic_timer_init(struct ic_timer *t, struct ic_loop *loop, void (*fn)(void *arg), void *arg);

@@ -25,7 +25,9 @@ struct ic_tls *ic_tls_new(const struct ic_tls_config *cfg, struct ib_err *err);
 struct ic_tls *ic_tls_ref(struct ic_tls *tls);
 void ic_tls_unref(struct ic_tls *tls);
 
-/* Does the distinguished name (RFC 2253) satisfy a TrustOnly value? Exposed for its tests and for auth. */
+/* Does the distinguished name (RFC 2253) satisfy a TrustOnly value? *reject: a '!' entry matches. *accept: another entry
+   matches, or the value has none but '!' entries. A peer may pass when accepted and not rejected. Exposed for its tests
+   and for auth. Returns IB_ECONFIG when the value is malformed; an unreadable subject is rejected. */
 int ic_tls_trust_match(const char *trust_only, const char *subject, bool *accept, bool *reject) IB_MUST_CHECK;
 
 #endif

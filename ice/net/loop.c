@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The event loop: libevent's base with deferred calls, messages from other threads and the buffers its connections
+   share. Owns nothing of its connections. */
+#include "loop_priv.h"
+
+#include <errno.h>
+#include <event2/dns.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+/* Runs what was queued before this round; what is deferred meanwhile waits for the next, so sockets are never starved.
+ */
+static void on_round(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    struct ic_loop *loop = arg;
+    loop->running = loop->deferred;
+    if (loop->running) {
+        loop->running->prev = &loop->running;
+    }
+    loop->deferred = NULL;
+    loop->deferred_tail = &loop->deferred;
+    while (loop->running) {
+        struct ic_deferred *d = loop->running;
+        ic_loop_undefer(loop, d);
+        d->fn(d->arg);
+    }
+}
+
+static void on_tick(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    ic_timers_run(arg);
+}
+
+static void on_once(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    struct ic_loop *loop = arg;
+    loop->timed_out = true;
+}
+
+static void on_wake(evutil_socket_t fd, short what, void *arg)
+{
+    (void)what;
+    struct ic_loop *loop = arg;
+    uint64_t count;
+    while (read(fd, &count, sizeof count) < 0 && errno == EINTR) {
+    }
+    pthread_mutex_lock(&loop->lock);
+    struct ic_post *p = loop->posts;
+    loop->posts = NULL;
+    loop->posts_tail = &loop->posts;
+    pthread_mutex_unlock(&loop->lock);
+    while (p) {
+        struct ic_post *next = p->next;
+        p->fn(p->arg);
+        free(p);
+        p = next;
+    }
+}
+
+static int make_events(struct ic_loop *loop)
+{
+    struct event_config *cfg = event_config_new();
+    if (!cfg) {
+        return IB_ENOMEM;
+    }
+    event_config_set_flag(cfg, EVENT_BASE_FLAG_NOLOCK); /* other threads come in through wake_fd only */
+    event_config_set_flag(cfg, EVENT_BASE_FLAG_PRECISE_TIMER);
+    loop->base = event_base_new_with_config(cfg);
+    event_config_free(cfg);
+    loop->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (!loop->base || loop->wake_fd < 0) {
+        return IB_EIO;
+    }
+    loop->round = event_new(loop->base, -1, 0, on_round, loop);
+    loop->tick = event_new(loop->base, -1, 0, on_tick, loop);
+    loop->once = event_new(loop->base, -1, 0, on_once, loop);
+    loop->wake = event_new(loop->base, loop->wake_fd, EV_READ | EV_PERSIST, on_wake, loop);
+    if (!loop->round || !loop->tick || !loop->once || !loop->wake || event_add(loop->wake, NULL) < 0) {
+        return IB_ENOMEM;
+    }
+    return 0;
+}
+
+struct ic_loop *ic_loop_new(struct ib_err *err)
+{
+    struct ic_loop *loop = calloc(1, sizeof *loop);
+    if (!loop) {
+        ib_err_set(err, IB_ENOMEM, "cannot make an event loop: out of memory");
+        return NULL;
+    }
+    pthread_mutex_init(&loop->lock, NULL);
+    loop->wake_fd = -1;
+    loop->deferred_tail = &loop->deferred;
+    loop->posts_tail = &loop->posts;
+    ib_list_init(&loop->listeners);
+    int rc = make_events(loop);
+    if (rc < 0) {
+        ib_err_set(err, rc, "cannot make an event loop: %s", rc == IB_ENOMEM ? "out of memory" : strerror(errno));
+        ic_loop_free(loop);
+        return NULL;
+    }
+    return loop;
+}
+
+void ic_loop_free(struct ic_loop *loop)
+{
+    if (!loop) {
+        return;
+    }
+    while (loop->base && loop->deferred) { /* connections that were detached last free themselves here */
+        on_round(-1, 0, loop);
+    }
+    if (loop->dns) {
+        evdns_base_free(loop->dns, 0);
+    }
+    struct event *all[] = {loop->round, loop->tick, loop->once, loop->wake};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        if (all[i]) {
+            event_free(all[i]);
+        }
+    }
+    if (loop->base) {
+        event_base_free(loop->base);
+    }
+    if (loop->wake_fd >= 0) {
+        close(loop->wake_fd);
+    }
+    while (loop->posts) {
+        struct ic_post *p = loop->posts;
+        loop->posts = p->next;
+        free(p);
+    }
+    pthread_mutex_destroy(&loop->lock);
+    ib_block_unref(loop->scratch);
+    free(loop->staging);
+    free(loop);
+}
+
+void ic_loop_run(struct ic_loop *loop)
+{
+    while (!loop->stopped) {
+        event_base_loop(loop->base, EVLOOP_NO_EXIT_ON_EMPTY);
+    }
+    loop->stopped = false;
+}
+
+bool ic_loop_run_once(struct ic_loop *loop, int timeout_ms)
+{
+    struct timeval tv = {timeout_ms / 1000, timeout_ms % 1000 * 1000};
+    loop->timed_out = false;
+    event_add(loop->once, &tv);
+    event_base_loop(loop->base, EVLOOP_ONCE);
+    event_del(loop->once);
+    return !loop->timed_out;
+}
+
+void ic_loop_stop(struct ic_loop *loop)
+{
+    loop->stopped = true;
+    event_base_loopbreak(loop->base);
+}
+
+struct event_base *ic_loop_base(struct ic_loop *loop)
+{
+    return loop->base;
+}
+
+int ic_loop_post(struct ic_loop *loop, void (*fn)(void *arg), void *arg)
+{
+    struct ic_post *p = malloc(sizeof *p);
+    if (!p) {
+        return IB_ENOMEM;
+    }
+    *p = (struct ic_post){.fn = fn, .arg = arg};
+    pthread_mutex_lock(&loop->lock);
+    *loop->posts_tail = p;
+    loop->posts_tail = &p->next;
+    pthread_mutex_unlock(&loop->lock);
+    uint64_t one = 1;
+    while (write(loop->wake_fd, &one, sizeof one) < 0 && errno == EINTR) {
+    }
+    return 0;
+}
+
+void ic_loop_defer(struct ic_loop *loop, struct ic_deferred *d, void (*fn)(void *arg), void *arg)
+{
+    d->fn = fn;
+    d->arg = arg;
+    if (d->queued) {
+        return;
+    }
+    if (!loop->deferred) {
+        event_active(loop->round, EV_TIMEOUT, 0);
+    }
+    d->queued = true;
+    d->next = NULL;
+    d->prev = loop->deferred_tail;
+    *loop->deferred_tail = d;
+    loop->deferred_tail = &d->next;
+}
+
+void ic_loop_undefer(struct ic_loop *loop, struct ic_deferred *d)
+{
+    if (!d->queued) {
+        return;
+    }
+    *d->prev = d->next;
+    if (d->next) {
+        d->next->prev = d->prev;
+    } else if (loop->deferred_tail == &d->next) {
+        loop->deferred_tail = d->prev;
+    }
+    d->queued = false;
+    d->next = NULL;
+    d->prev = NULL;
+}
+
+uint8_t *ic_scratch(struct ic_loop *loop, size_t *room)
+{
+    if (loop->scratch && loop->scratch->refs == 1) {
+        loop->scratch_used = 0; /* nobody kept a frame of it */
+    }
+    if (!loop->scratch || loop->scratch->n - loop->scratch_used < IC_SCRATCH_MIN) {
+        struct ib_block *b = ib_block_new(IC_SCRATCH_SIZE);
+        if (!b) {
+            return NULL;
+        }
+        ib_block_unref(loop->scratch);
+        loop->scratch = b;
+        loop->scratch_used = 0;
+    }
+    *room = loop->scratch->n - loop->scratch_used;
+    return loop->scratch->p + loop->scratch_used;
+}
+
+void ic_scratch_done(struct ic_loop *loop, size_t used)
+{
+    loop->scratch_used += used;
+}
+
+uint8_t *ic_staging(struct ic_loop *loop)
+{
+    if (!loop->staging) {
+        loop->staging = malloc(IC_STAGING_SIZE);
+    }
+    return loop->staging;
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Inside of an event loop: what timers, connections and listeners of ice/net share through it. */
+#ifndef ICE_NET_LOOP_PRIV_H
+#define ICE_NET_LOOP_PRIV_H
+
+#include <moulin/base/block.h>
+#include <moulin/base/list.h>
+#include <moulin/net/loop.h>
+#include <event2/event.h>
+#include <pthread.h>
+
+struct evdns_base;
+
+struct ic_post {
+    struct ic_post *next;
+    void (*fn)(void *arg);
+    void *arg;
+};
+
+struct ic_loop {
+    struct event_base *base; /* owns */
+    struct event *round; /* owns; active while something is deferred */
+    struct event *tick; /* owns; at the earliest timer */
+    struct event *wake; /* owns; wake_fd is readable */
+    struct event *once; /* owns; the limit of ic_loop_run_once */
+    int wake_fd;
+    bool stopped, timed_out;
+
+    struct ic_deferred *deferred, **deferred_tail; /* for the next round */
+    struct ic_deferred *running; /* of this round */
+    struct ic_timer *timers; /* root of a pairing heap */
+    int64_t tick_at; /* when tick fires; 0 = not added */
+
+    pthread_mutex_t lock; /* protects posts */
+    struct ic_post *posts, **posts_tail;
+
+    struct evdns_base *dns; /* owns; made when a name is first resolved */
+    struct ib_list listeners; /* of struct ic_listener: the table of in-process listeners */
+    struct ib_block *scratch; /* where sockets are read into; frames borrow from it */
+    size_t scratch_used;
+    uint8_t *staging; /* owns; small writes are gathered here for TLS */
+};
+
+/* Fires what is due (timer.c). */
+void ic_timers_run(struct ic_loop *loop);
+
+/* Room of at least IC_SCRATCH_MIN bytes to read into; NULL without memory. ic_scratch_done tells how much of it must
+   stay as it is because frames in it were kept. */
+#define IC_SCRATCH_SIZE 32768
+#define IC_SCRATCH_MIN 8192
+uint8_t *ic_scratch(struct ic_loop *loop, size_t *room);
+void ic_scratch_done(struct ic_loop *loop, size_t used);
+
+#define IC_STAGING_SIZE 16384
+uint8_t *ic_staging(struct ic_loop *loop); /* IC_STAGING_SIZE bytes, contents last for one call; NULL without memory */
+
+#endif

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The plain transport: a nonblocking TCP socket. */
+#include "transport.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+int ic_tcp_error(int errnum, bool connecting)
+{
+    switch (errnum) {
+    case ECONNREFUSED:
+        return IB_EREFUSED;
+    case ENOMEM:
+    case ENOBUFS:
+        return IB_ENOMEM;
+    case ETIMEDOUT:
+        return connecting ? IB_ECONNECTTIMEOUT : IB_ELOST;
+    case ECONNRESET:
+    case EPIPE:
+        return IB_ELOST;
+    default:
+        return connecting ? IB_ECONNECT : IB_ESOCKET;
+    }
+}
+
+void ic_tcp_options(int fd)
+{
+    int one = 1;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
+}
+
+static int bind_source(int fd, const char *source, struct ib_err *err)
+{
+    struct sockaddr_in a4 = {.sin_family = AF_INET};
+    struct sockaddr_in6 a6 = {.sin6_family = AF_INET6};
+    int rc;
+    if (inet_pton(AF_INET, source, &a4.sin_addr) == 1) {
+        rc = bind(fd, (struct sockaddr *)&a4, sizeof a4);
+    } else if (inet_pton(AF_INET6, source, &a6.sin6_addr) == 1) {
+        rc = bind(fd, (struct sockaddr *)&a6, sizeof a6);
+    } else {
+        return ib_err_set(err, IB_EINVAL, "source address `%s' is not a numeric address", source);
+    }
+    return rc == 0 ? 0 : ib_err_set(err, IB_ESOCKET, "cannot use source address `%s': %s", source, strerror(errno));
+}
+
+int ic_tcp_connect(const struct sockaddr *to, socklen_t n, const char *source, int *fd, struct ib_err *err)
+{
+    int s = socket(to->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
+    if (s < 0) {
+        return ib_err_set(err, ic_tcp_error(errno, true), "cannot make a socket: %s", strerror(errno));
+    }
+    ic_tcp_options(s);
+    int rc = source && *source ? bind_source(s, source, err) : 0;
+    if (rc == 0 && connect(s, to, n) < 0 && errno != EINPROGRESS) {
+        rc = ib_err_set(err, ic_tcp_error(errno, true), "%s", strerror(errno));
+    }
+    if (rc < 0) {
+        close(s);
+        return rc;
+    }
+    *fd = s;
+    return 0;
+}
+
+static int tcp_handshake(struct ic_tp *tp, struct ib_err *err)
+{
+    if (!tp->outgoing) {
+        return 0;
+    }
+    int failed = 0;
+    socklen_t n = sizeof failed;
+    if (getsockopt(tp->fd, SOL_SOCKET, SO_ERROR, &failed, &n) < 0) {
+        failed = errno;
+    }
+    if (failed) {
+        return ib_err_set(err, ic_tcp_error(failed, true), "%s", strerror(failed));
+    }
+    struct sockaddr_storage peer;
+    n = sizeof peer;
+    if (getpeername(tp->fd, (struct sockaddr *)&peer, &n) == 0) {
+        return 0;
+    }
+    return errno == ENOTCONN ? IC_TP_WRITABLE : ib_err_set(err, ic_tcp_error(errno, true), "%s", strerror(errno));
+}
+
+static ssize_t tcp_read(struct ic_tp *tp, uint8_t *p, size_t n, struct ib_err *err)
+{
+    for (;;) {
+        ssize_t got = recv(tp->fd, p, n, 0);
+        if (got >= 0) {
+            return got;
+        }
+        if (errno == EAGAIN) {
+            return IC_TP_READABLE;
+        }
+        if (errno != EINTR) {
+            return ib_err_set(err, ic_tcp_error(errno, false), "%s", strerror(errno));
+        }
+    }
+}
+
+static ssize_t tcp_write(struct ic_tp *tp, const struct iovec *v, int n, struct ib_err *err)
+{
+    struct iovec copy[64];
+    int count = n < 64 ? n : 64;
+    memcpy(copy, v, sizeof *v * (size_t)count); /* sendmsg's iovec is not const */
+    struct msghdr m = {.msg_iov = copy, .msg_iovlen = (size_t)count};
+    for (;;) {
+        ssize_t put = sendmsg(tp->fd, &m, MSG_NOSIGNAL);
+        if (put >= 0) {
+            return put;
+        }
+        if (errno == EAGAIN) {
+            return IC_TP_WRITABLE;
+        }
+        if (errno != EINTR) {
+            return ib_err_set(err, ic_tcp_error(errno, false), "%s", strerror(errno));
+        }
+    }
+}
+
+static bool tcp_pending(const struct ic_tp *tp)
+{
+    (void)tp;
+    return false;
+}
+
+static void tcp_free(struct ic_tp *tp)
+{
+    close(tp->fd);
+    free(tp);
+}
+
+static const struct ic_tp_ops tcp_ops = {tcp_handshake, tcp_read, tcp_write, tcp_pending, tcp_free};
+
+struct ic_tp *ic_tcp_new(int fd, bool outgoing)
+{
+    struct ic_tp *tp = malloc(sizeof *tp);
+    if (tp) {
+        *tp = (struct ic_tp){.ops = &tcp_ops, .fd = fd, .outgoing = outgoing};
+    }
+    return tp;
+}
