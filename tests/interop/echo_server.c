@@ -59,16 +59,28 @@ static void activated(void *arg, int code, const char *text)
     ir_service_quit(s->loop);
 }
 
+/* The runtime owns its properties; --Echo.Name=value is no prefix of Ice's own, so it is taken here. */
+static struct ir_properties *own_properties(const struct ir_properties *props, int argc, char **argv, struct ib_err *err)
+{
+    struct ir_properties *own = ir_properties_copy(props);
+    for (int i = 1; own && i < argc; i++) {
+        if (strncmp(argv[i], "--Echo.", 7) == 0 && ir_properties_parse_line(own, argv[i] + 2, "command line")) {
+            ib_err_set(err, IB_ECONFIG, "malformed option %s", argv[i]);
+            ir_properties_free(own);
+            return NULL;
+        }
+    }
+    return own;
+}
+
 static void *start(struct ic_loop *loop, struct ir_properties *props, int argc, char **argv, struct ib_err *err)
 {
-    (void)argc;
-    (void)argv;
     struct server *s = calloc(1, sizeof(*s));
     if (!s)
         return NULL;
     s->loop = loop;
     merge_types(s);
-    struct ir_properties *own = ir_properties_copy(props);
+    struct ir_properties *own = own_properties(props, argc, argv, err);
     s->rt = own ? ir_runtime_new(loop, own, &s->types, err) : NULL;
     if (s->rt)
         s->adapter = ir_adapter_new(s->rt, "Echo", err);
