@@ -160,6 +160,7 @@ void ic_conn_peer_close(struct ic_conn *c)
             c->closing_noted = true;
             c->ev->on_closing(c->arg, c);
         }
+        ic_conn_flush(c); /* replies of dispatches that ended before the close was read (10, "request then close") */
         ic_conn_finish(c, IB_ECLOSED, NULL);
         return;
     }
