@@ -57,8 +57,9 @@ static void send_reply(struct ir_request *rq, struct ib_span head, struct ib_spa
         return;
     struct ic_out m = {.type = IC_REPLY, .compress = rq->info.compression > 0, .head = head, .body = body, .block = block};
     ir_trace_reply(rq->rt, rq->info.request_id, head.p[4], m.compress, head.n + body.n, true);
-    if (ic_conn_send(c->net, &m, NULL) == IB_ENOMEM) /* its caller must not wait for ever */
-        ic_conn_abort(c->net, IB_ENOMEM, "no memory for a reply");
+    int r = ic_conn_send(c->net, &m, NULL);
+    if (r && r != IB_ECLOSED) /* its caller must not wait for ever */
+        ic_conn_abort(c->net, r, "a reply cannot be sent");
 }
 
 /* After the answer: the books, then the request itself (unless its handler is still on the stack). */
