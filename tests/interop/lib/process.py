@@ -62,9 +62,9 @@ class Daemon:
         self.out = os.path.join(directory, name + ".out")
         self.err = os.path.join(directory, name + ".err")
         with open(self.out, "ab") as out, open(self.err, "ab") as err:
+            self.start = (os.path.getsize(self.out), os.path.getsize(self.err))
             self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=err, cwd=cwd,
                                             env=dict(os.environ, **(env or {})), preexec_fn=_die_with_parent)
-        self.start = (os.path.getsize(self.out), os.path.getsize(self.err))
 
     @property
     def pid(self):
