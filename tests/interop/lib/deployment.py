@@ -41,6 +41,7 @@ class Deployment:
         self.daemons = {}
         self.communicators = []
         self.client_settings = {}  # of every communicator, as {"Ice.Name": value}: encoding and compression variants
+        self.daemon_settings = {}  # of every daemon, likewise
         self.extras = {}  # what a script's setup made besides daemons
         if transport in ("ssl", "wss"):
             certificates.make(self.path("certs"))
@@ -103,6 +104,7 @@ class Deployment:
         merged = {"Ice.PrintAdapterReady": "1", "Ice.Default.Host": "127.0.0.1",
                   "Ice.Default.Protocol": self.transport, "Ice.ProgramName": role}
         merged.update(self.tls_properties("server"))
+        merged.update(self.daemon_settings)
         merged.update(properties)
         config = self.path(name + ".cfg")
         with open(config, "w") as f:
