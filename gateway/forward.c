@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Client to server: every request on the client adapter that is not for the router or the finder. Bodies are moved by
+   reference and never decoded (glacier2-router 6). */
+#include "router.h"
+
+#include <stdio.h>
+
+static bool is_for(const struct ir_request_info *info, const struct iw_identity *id)
+{
+    return info->facet.n == 0 && iw_identity_equal(&info->id, id);
+}
+
+void gw_end_oneway(struct ir_request *rq)
+{
+    const struct ir_request_info *info = ir_request_info(rq);
+    const uint8_t empty[6] = {6, 0, 0, 0, info->encoding.major, info->encoding.minor};
+    ir_request_reply_raw(rq, IR_OK, (struct ib_span){empty, sizeof(empty)}, NULL);
+}
+
+static void on_reply(void *arg, const struct ir_result *r)
+{
+    struct ir_request *rq = arg;
+    if (r->outcome == IR_FAILED_LOCAL) {
+        ir_request_fail_local(rq, r->err.code, r->err.text);
+    } else {
+        ir_request_reply_raw(rq, r->raw_status, r->raw, r->block);
+    }
+}
+
+/* Unbuffered: the caller hears whether a oneway could be handed over (9). */
+static void on_sent(void *arg, const struct ir_result *r)
+{
+    struct ir_request *rq = arg;
+    if (r->outcome == IR_FAILED_LOCAL) {
+        ir_request_fail_local(rq, r->err.code, r->err.text);
+    } else {
+        gw_end_oneway(rq);
+    }
+}
+
+static void fail_no_endpoint(struct ir_request *rq, const struct iw_proxy *prx)
+{
+    struct ib_arena *a = ir_request_arena(rq);
+    const struct ib_str text = ir_proxy_format(prx, IR_UNICODE, a);
+    const struct ib_str reason = ib_arena_printf(a, "no suitable endpoint available for proxy `%s'", ib_cstr(text));
+    ir_request_fail_local(rq, IB_ENOENDPOINT, ib_cstr(reason));
+}
+
+/* Datagrams have no transport here yet, and a plain connection cannot be made secure. */
+static bool has_no_endpoint(const struct gw_forward_mode *m, struct ir_conn *conn)
+{
+    struct ic_conn_info info;
+    if (!conn || !m->secure) {
+        return m->datagram;
+    }
+    ic_conn_get_info(ir_conn_net(conn), &info);
+    return !info.secure;
+}
+
+void gw_forward_send(struct gw_router *r, struct ir_request *rq, const struct iw_proxy *target, struct ir_conn *conn,
+                     const struct gw_direction *d, struct ib_span context)
+{
+    const struct ir_request_info *info = ir_request_info(rq);
+    const struct gw_forward_mode m = gw_forward_mode(r, rq);
+    bool relays = !m.oneway && info->request_id != 0;
+    bool reports = m.oneway && info->request_id != 0 && !d->buffered;
+    struct iw_proxy prx = *target;
+    prx.has_facet = info->has_facet;
+    prx.facet = info->facet;
+    prx.secure = m.secure;
+    prx.mode = m.oneway ? IW_ONEWAY : IW_TWOWAY;
+    if (has_no_endpoint(&m, conn)) {
+        if (relays || reports) {
+            fail_no_endpoint(rq, &prx);
+        } else {
+            gw_end_oneway(rq);
+        }
+        return;
+    }
+    const struct ir_raw_request raw = {.id = info->id,
+                                       .has_facet = info->has_facet,
+                                       .facet = info->facet,
+                                       .operation = info->operation,
+                                       .mode = info->mode,
+                                       .context_raw = context,
+                                       .params = info->params,
+                                       .block = info->block,
+                                       .oneway = m.oneway};
+    const struct ir_call_options opt = {.conn = conn, .compress = m.compress ? 1 : 0};
+    ir_reply_fn fn = relays ? on_reply : reports ? on_sent : NULL;
+    struct ir_call *call = ir_call_raw(r->rt, &prx, &raw, &opt, fn, rq);
+    if (!fn) {
+        gw_end_oneway(rq);
+    } else if (!call) {
+        ir_request_fail_local(rq, IB_ENOMEM, NULL);
+    }
+}
+
+static void trace_filtered(const struct gw_router *r, struct ir_request *rq, unsigned failed)
+{
+    char text[512], names[80] = "";
+    static const char *const filters[] = {"category filter", "identity filter", "adapter id filter"};
+    if (r->config.client.trace_reject < 1) {
+        return;
+    }
+    for (size_t i = 0; i < 3; i++) {
+        if (failed & 1u << i) {
+            size_t n = strlen(names);
+            (void)snprintf(names + n, sizeof(names) - n, "%s%s", n ? ", " : "", filters[i]);
+        }
+    }
+    const struct ib_str id = ir_identity_format(&ir_request_info(rq)->id, IR_UNICODE, ir_request_arena(rq));
+    ib_log_trace(ir_runtime_log(r->rt), "Glacier2", "rejecting request: %s\nidentity: %s", names,
+                 ib_log_escape(id, text, sizeof(text)));
+}
+
+static void trace_routing(const struct gw_router *r, struct ir_request *rq, const struct iw_proxy *target)
+{
+    char proxy[512], operation[128];
+    if (r->config.client.trace_request < 1) {
+        return;
+    }
+    const struct ir_request_info *info = ir_request_info(rq);
+    const struct ib_str text = ir_proxy_format(target, IR_UNICODE, ir_request_arena(rq));
+    ib_log_trace(ir_runtime_log(r->rt), "Glacier2", "routing (%s)\nproxy = %s\noperation = %s",
+                 r->config.client.buffered ? "buffered" : "not buffered", ib_log_escape(text, proxy, sizeof(proxy)),
+                 ib_log_escape(info->operation, operation, sizeof(operation)));
+}
+
+/* 6.1, from the session on. */
+static void route(struct gw_router *r, struct gw_session *s, struct ir_request *rq)
+{
+    const struct ir_request_info *info = ir_request_info(rq);
+    const struct iw_proxy *target = info->id.name.n ? gw_routes_find(&s->routes, &info->id) : NULL;
+    struct ib_span context;
+    if (info->params_err != 0) {
+        ir_request_fail_local(rq, info->params_err, NULL);
+        return;
+    }
+    if (!target) {
+        ir_request_fail_as(rq, IR_OBJECT_NOT_EXIST, &info->id, info->facet, IB_STR("ice_add_proxy"));
+        return;
+    }
+    unsigned failed = gw_filter_check(&s->filter, &info->id, target->adapter_id);
+    if (failed) {
+        trace_filtered(r, rq, failed);
+        ir_request_fail(rq, IR_OBJECT_NOT_EXIST, NULL);
+        return;
+    }
+    const struct ir_context_entry *own = r->config.add_connection_context == 1 ? s->con_context : NULL;
+    if (gw_context_forward(&r->config.client, own, own ? s->n_con_context : 0, rq, &context) != 0) {
+        ir_request_fail_local(rq, IB_ENOMEM, NULL);
+        return;
+    }
+    trace_routing(r, rq, target);
+    gw_forward_send(r, rq, target, NULL, &r->config.client, context);
+}
+
+bool gw_forward_request(void *router, struct ir_request *rq)
+{
+    struct gw_router *r = router;
+    const struct ir_request_info *info = ir_request_info(rq);
+    if (is_for(info, &r->id) || is_for(info, &r->finder_id)) {
+        return true;
+    }
+    struct gw_session *s = gw_client_need_session(r, rq);
+    if (s) {
+        route(r, s, rq);
+    }
+    return false;
+}
