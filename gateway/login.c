@@ -216,6 +216,28 @@ void gw_login_start_next(struct gw_client *c)
     start(s);
 }
 
+void gw_login_stop(struct gw_router *r)
+{
+    IB_LIST_FOREACH(node, &r->clients)
+    {
+        struct gw_client *c = IB_CONTAINER(node, struct gw_client, node);
+        while (!ib_list_empty(&c->waiting)) {
+            gw_login_refuse(IB_CONTAINER(c->waiting.next, struct gw_session, wait_node), "router is shutting down");
+        }
+        c->n_waiting = 0;
+    }
+    IB_LIST_FOREACH_SAFE(node, &r->sessions)
+    {
+        struct gw_session *s = IB_CONTAINER(node, struct gw_session, node);
+        if (s->state == GW_AUTHENTICATING) {
+            gw_login_refuse(s, "router is shutting down");
+        } else if (s->state == GW_CREATING && s->rq) { /* what its manager makes is destroyed when it comes */
+            throw_cannot_create(s->rq, "router is shutting down");
+            s->rq = NULL;
+        }
+    }
+}
+
 /* --- the door ----------------------------------------------------------------------------------------------------- */
 
 static bool fill_ssl_info(struct gw_session *s, const struct ic_conn *net)

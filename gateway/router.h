@@ -27,7 +27,6 @@
 #define GW_CONTEXT_MAX 7 /* the _con.* keys of 8.4 */
 
 struct Glacier2_SSLInfo;
-struct gw_startup;
 struct gw_index; /* category token -> session: index.c */
 
 struct gw_router {
@@ -44,9 +43,8 @@ struct gw_router {
     struct ir_servant router_servant, finder_servant, callback_servant;
     struct gw_index *index;
     struct ib_list clients, sessions;
-    struct gw_startup *startup; /* while services are being checked */
     unsigned pending; /* calls whose end the stop waits for */
-    bool stopping;
+    bool stopping, shutting_down;
     void (*on_stopped)(void *arg);
     void *stopped_arg;
     struct ic_timer stop_timer;
@@ -127,6 +125,7 @@ void gw_trace_failure(struct gw_session *s, const char *what, const char *text);
 void gw_login(struct gw_router *r, struct ir_request *rq, struct ib_str user, struct ib_str password, bool ssl);
 void gw_login_start_next(struct gw_client *c);
 void gw_login_refuse(struct gw_session *s, const char *reason); /* CannotCreateSession; frees the session */
+void gw_login_stop(struct gw_router *r); /* answers everybody who is not in yet */
 
 /* broker.c: asking a session manager for the Session object */
 int gw_broker_create(struct gw_session *s, const struct iw_proxy *manager, const struct ir_context_entry *context,
@@ -175,6 +174,10 @@ struct gw_session *gw_index_find(const struct gw_index *x, struct ib_str token);
 
 /* servant.c: the typed objects of the client adapter */
 int gw_servants_add(struct gw_router *r) IB_MUST_CHECK;
+
+/* startup.c: asks the configured services whether they are what they should be, then opens the doors. Runs the loop
+   until both is done. */
+int gw_startup_run(struct gw_router *r, bool nowarn, struct ib_err *err) IB_MUST_CHECK;
 
 /* service.c */
 void gw_router_call_done(struct gw_router *r); /* one of the pending calls has ended */

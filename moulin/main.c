@@ -6,12 +6,18 @@
 #include <moulin/auth/helper.h>
 #include <moulin/auth/passwd.h>
 #include <moulin/certs/certs.h>
+#include <moulin/gateway/gateway.h>
 
 struct role {
     const char *name;
     int (*run)(int argc, char **argv); /* argv[0] is "moulin NAME" */
     const char *summary; /* NULL: not for people */
 };
+
+static int run_gateway(int argc, char **argv)
+{
+    return ir_service_main(&gw_service, argc, argv);
+}
 
 static int run_auth_helper(int argc, char **argv)
 {
@@ -21,6 +27,7 @@ static int run_auth_helper(int argc, char **argv)
 }
 
 static const struct role roles[] = {
+    {"gateway", run_gateway, "log clients in and route their requests: a Glacier2 router"},
     {"passwd", auth_passwd_main, "make a line for a password file"},
     {"certs", certs_main, "make a private certificate authority and certificates"},
     {AUTH_HELPER_ROLE, run_auth_helper, NULL},
