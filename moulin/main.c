@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <moulin/admin/admin.h>
 #include <moulin/auth/helper.h>
 #include <moulin/auth/passwd.h>
 #include <moulin/certs/certs.h>
@@ -28,6 +29,8 @@ static int run_auth_helper(int argc, char **argv)
 
 static const struct role roles[] = {
     {"gateway", run_gateway, "log clients in and route their requests: a Glacier2 router"},
+    {"admin", adm_admin_main, "deploy and inspect a grid"},
+    {"client", adm_client_main, "log in through a gateway, look up, allocate, release"},
     {"passwd", auth_passwd_main, "make a line for a password file"},
     {"certs", certs_main, "make a private certificate authority and certificates"},
     {AUTH_HELPER_ROLE, run_auth_helper, NULL},
