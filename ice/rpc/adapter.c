@@ -206,7 +206,8 @@ void ir_adapter_deactivate(struct ir_adapter *a)
         snprintf(a->activation_text, sizeof(a->activation_text), "%s", ib_err_text(IB_EDEACTIVATED));
         ic_loop_defer(a->rt->loop, &a->activated, tell_activated, a);
     }
-    IB_LIST_FOREACH_SAFE(n, &a->conns) {
+    IB_LIST_FOREACH_SAFE(n, &a->conns)
+    {
         struct ir_conn *c = IB_CONTAINER(n, struct ir_conn, adapter_node);
         if (c->incoming)
             ic_conn_close(c->net);
@@ -217,7 +218,8 @@ bool ir_adapter_busy(const struct ir_adapter *a)
 {
     if (a->registration)
         return true;
-    IB_LIST_FOREACH(n, &a->conns) {
+    IB_LIST_FOREACH(n, &a->conns)
+    {
         if (IB_CONTAINER(n, struct ir_conn, adapter_node)->incoming)
             return true;
     }
@@ -242,7 +244,8 @@ static void leave_runtime(struct ir_adapter *a)
         if (c->incoming)
             ic_conn_abort(c->net, IB_EDEACTIVATED, ib_err_text(IB_EDEACTIVATED));
     }
-    IB_LIST_FOREACH(n, &a->rt->requests) {
+    IB_LIST_FOREACH(n, &a->rt->requests)
+    {
         struct ir_request *rq = IB_CONTAINER(n, struct ir_request, node);
         if (rq->adapter == a)
             rq->adapter = NULL;
@@ -358,7 +361,8 @@ const struct iw_endpoint *ir_adapter_endpoints(const struct ir_adapter *a, size_
 size_t ir_adapter_each_conn(struct ir_adapter *a, void (*fn)(void *arg, struct ir_conn *c), void *arg)
 {
     size_t count = 0;
-    IB_LIST_FOREACH_SAFE(n, &a->conns) {
+    IB_LIST_FOREACH_SAFE(n, &a->conns)
+    {
         fn(arg, IB_CONTAINER(n, struct ir_conn, adapter_node));
         count++;
     }

@@ -59,8 +59,8 @@ int ir_adapter_listen(struct ir_adapter *a, const char *endpoints, struct ib_err
         return no_memory(err);
     for (size_t i = 0; i < n; i++) {
         if (eps[i].type == IW_EP_UDP || eps[i].opaque)
-            return ib_err_set(err, IB_EUNSUPPORTED, "object adapter `%s': only tcp, ssl, ws and wss endpoints can be served",
-                              a->name);
+            return ib_err_set(err, IB_EUNSUPPORTED,
+                              "object adapter `%s': only tcp, ssl, ws and wss endpoints can be served", a->name);
         r = listen_one(a, &eps[i], err);
         if (r)
             return r;

@@ -92,8 +92,8 @@ void ir_adapter_register(struct ir_adapter *a)
         register_now(a);
         return;
     }
-    a->registration = Ice_Locator_getRegistry_call(a->rt, ir_runtime_locator(a->rt), &(struct ir_call_options){.no_locator = true},
-                                                   NULL, on_registry, a);
+    a->registration = Ice_Locator_getRegistry_call(a->rt, ir_runtime_locator(a->rt),
+                                                   &(struct ir_call_options){.no_locator = true}, NULL, on_registry, a);
     if (!a->registration)
         ir_adapter_registered(a, IB_ENOMEM, ib_err_text(IB_ENOMEM));
 }

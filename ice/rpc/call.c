@@ -5,8 +5,8 @@
            ^            |           |
            +---- WAITING / at once -+        any state -> DONE -> callback
 
-   A call owns its encoded bytes until it ends, so that it can be sent again. Local failures always reach the caller by a
-   deferred callback, never from inside a call of his. */
+   A call owns its encoded bytes until it ends, so that it can be sent again. Local failures always reach the caller by
+   a deferred callback, never from inside a call of his. */
 #include "rpc_priv.h"
 
 #include <stdlib.h>

@@ -30,7 +30,8 @@ static int32_t get_timeout(struct reader *r, const char *key, int32_t unset)
     int v = get_int(r, key, -1);
     if (v >= 1 || v == -1)
         return v;
-    ib_log_warning(r->rt->log, "invalid value for %s `%s': defaulting to -1", key, ir_properties_get(r->rt->props, key));
+    ib_log_warning(r->rt->log, "invalid value for %s `%s': defaulting to -1", key,
+                   ir_properties_get(r->rt->props, key));
     return -1;
 }
 
@@ -84,7 +85,8 @@ static int read_retries(struct reader *r)
     struct ib_str *v;
     int n = ir_properties_list(r->rt->props, key, &r->rt->arena, &v);
     if (n < 0)
-        return ib_err_set(r->err, n, "property %s: unbalanced quote in `%s'", key, ir_properties_get(r->rt->props, key));
+        return ib_err_set(r->err, n, "property %s: unbalanced quote in `%s'", key,
+                          ir_properties_get(r->rt->props, key));
     if (n == 0) {
         cfg->n_retry = 1; /* default "0": once, at once */
         return 0;
@@ -93,8 +95,9 @@ static int read_retries(struct reader *r)
         char *end;
         long ms = strtol(ib_cstr(v[i]), &end, 10);
         if (*end || end == ib_cstr(v[i]) || ms > INT_MAX || ms < -1)
-            return ib_err_set(r->err, IB_ECONFIG, "property %s: `%s' is not a list of milliseconds: write e.g. \"0 100 500\"",
-                              key, ir_properties_get(r->rt->props, key));
+            return ib_err_set(r->err, IB_ECONFIG,
+                              "property %s: `%s' is not a list of milliseconds: write e.g. \"0 100 500\"", key,
+                              ir_properties_get(r->rt->props, key));
         if (ms == -1 && i == 0) /* no retry at all */
             return 0;
         cfg->retry[cfg->n_retry++] = ms < 0 ? 0 : (int32_t)ms;
@@ -122,8 +125,8 @@ static int read_string_mode(struct reader *r)
             return 0;
         }
     }
-    return ib_err_set(r->err, IB_ECONFIG, "property Ice.ToStringMode: illegal value `%s'; expected `Unicode', `ASCII' or `Compat'",
-                      v);
+    return ib_err_set(r->err, IB_ECONFIG,
+                      "property Ice.ToStringMode: illegal value `%s'; expected `Unicode', `ASCII' or `Compat'", v);
 }
 
 static void read_numbers(struct reader *r)

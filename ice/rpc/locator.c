@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The client side of a locator (ice-protocol 18.2): indirect proxies become endpoints, answers are cached, and calls that
-   ask for the same thing share one request. Owns its proxy, its cache and the lookups in progress. */
+/* The client side of a locator (ice-protocol 18.2): indirect proxies become endpoints, answers are cached, and calls
+   that ask for the same thing share one request. Owns its proxy, its cache and the lookups in progress. */
 #include "rpc_priv.h"
 
 #include <moulin/base/clock.h>
@@ -19,7 +19,7 @@ struct locator_entry {
     struct ir_locator *locator;
     enum lookup_kind kind;
     struct ib_arena arena; /* of proxy */
-    struct iw_proxy *proxy; /* NULL: not known */
+    struct iw_proxy *proxy; /* the last answer; NULL: none, or it was dropped */
     int64_t since; /* when it was answered */
     struct ir_call *lookup; /* in progress */
     struct ib_list waiters; /* ir_call.wait_node */
@@ -108,9 +108,16 @@ static struct locator_entry *entry_get(struct ir_locator *l, enum lookup_kind ki
 static bool entry_fresh(const struct locator_entry *e)
 {
     int ttl = e->locator->rt->cfg.locator_cache_timeout;
-    if (!e->proxy || ttl == 0)
+    if (!e->proxy)
         return false;
-    return ttl < 0 || ib_clock_ms() - e->since <= (int64_t)ttl * 1000;
+    return ttl < 0 || ib_clock_ms() - e->since < (int64_t)ttl * 1000;
+}
+
+/* A call that finds a connection needs no lookup, however old what we know is (18.2). */
+static bool entry_connected(const struct locator_entry *e, struct ir_call *c)
+{
+    return e->proxy && e->proxy->n_endpoints && !ir_endpoint_select(c, e->proxy) &&
+           ir_pool_find(e->locator->rt->pool, c);
 }
 
 static void trace(struct ir_locator *l, const struct ir_call *c, const char *what)
@@ -211,8 +218,7 @@ static void on_found(void *arg, const struct ir_result *r)
         found = Ice_Locator_findAdapterById_result(r)->ret;
     else
         found = Ice_Locator_findObjectById_result(r)->ret;
-    bool keep = found && (found->n_endpoints || (e->kind == LOOKUP_OBJECT && found->adapter_id.n)) &&
-                e->locator->rt->cfg.locator_cache_timeout != 0;
+    bool keep = found && (found->n_endpoints || (e->kind == LOOKUP_OBJECT && found->adapter_id.n));
     ib_arena_fini(&e->arena);
     e->proxy = keep ? iw_proxy_copy(found, &e->arena) : NULL;
     e->since = ib_clock_ms();
@@ -248,7 +254,7 @@ static void resolve_key(struct ir_locator *l, struct ir_call *c, enum lookup_kin
         ir_call_fail(c, IB_ENOMEM, NULL);
         return;
     }
-    if (entry_fresh(e)) {
+    if (entry_fresh(e) || entry_connected(e, c)) {
         answer_call(l, c, kind, e->proxy, cached);
         return;
     }

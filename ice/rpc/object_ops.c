@@ -6,11 +6,8 @@ static const struct iw_field isA_in_fields[] = {{.name = "id", .type = &iw_strin
 static const struct iw_field isA_out_fields[] = {{.name = "ret", .type = &iw_bool, .offset = 0, .tag = -1}};
 static const struct iw_field id_out_fields[] = {{.name = "ret", .type = &iw_string, .offset = 0, .tag = -1}};
 
-static const struct iw_type ids = {.id = "::Ice::StringSeq",
-                                   .kind = IW_SEQ,
-                                   .size = sizeof(struct iw_seq),
-                                   .min_wire = 1,
-                                   .elem = &iw_string};
+static const struct iw_type ids = {
+    .id = "::Ice::StringSeq", .kind = IW_SEQ, .size = sizeof(struct iw_seq), .min_wire = 1, .elem = &iw_string};
 static const struct iw_field ids_out_fields[] = {{.name = "ret", .type = &ids, .offset = 0, .tag = -1}};
 
 static const struct iw_type isA_in = {.id = "ice_isA_in",

@@ -55,7 +55,8 @@ static void send_reply(struct ir_request *rq, struct ib_span head, struct ib_spa
     struct ir_conn *c = rq->conn;
     if (!c || rq->info.request_id == 0 || rq->info.type != IC_REQUEST)
         return;
-    struct ic_out m = {.type = IC_REPLY, .compress = rq->info.compression > 0, .head = head, .body = body, .block = block};
+    struct ic_out m = {
+        .type = IC_REPLY, .compress = rq->info.compression > 0, .head = head, .body = body, .block = block};
     ir_trace_reply(rq->rt, rq->info.request_id, head.p[4], m.compress, head.n + body.n, true);
     int r = ic_conn_send(c->net, &m, NULL);
     if (r && r != IB_ECLOSED) /* its caller must not wait for ever */
@@ -131,8 +132,7 @@ void ir_request_reply(struct ir_request *rq, const struct iw_op *op, const void 
     }
     struct ib_buf b;
     start_reply(rq, &b, IR_OK);
-    finish_reply(rq, &b,
-                 iw_encode_params(op->out, out, reply_encoding(rq), op->sliced || rq->rt->cfg.sliced, &b));
+    finish_reply(rq, &b, iw_encode_params(op->out, out, reply_encoding(rq), op->sliced || rq->rt->cfg.sliced, &b));
 }
 
 void ir_request_throw(struct ir_request *rq, const struct iw_class *exception, const void *value)

@@ -133,8 +133,10 @@ struct ir_request {
     bool answered;
 };
 
-/* Reads one request (id only for IC_REQUEST) at the cursor. IB_E…: the header is malformed, the connection must close. */
-int ir_request_parse(struct iw_in *in, uint8_t type, struct ib_arena *arena, struct ir_request_info *info) IB_MUST_CHECK;
+/* Reads one request (id only for IC_REQUEST) at the cursor. IB_E…: the header is malformed, the connection must close.
+ */
+int ir_request_parse(struct iw_in *in, uint8_t type, struct ib_arena *arena,
+                     struct ir_request_info *info) IB_MUST_CHECK;
 /* Takes one request from the cursor and dispatches it; an error closes the connection. */
 int ir_dispatch(struct ir_conn *c, struct iw_in *in, uint8_t type, uint8_t compression,
                 struct ib_block *block) IB_MUST_CHECK;
@@ -158,8 +160,8 @@ int ir_servant_map_add(struct ir_servant_map *m, const struct iw_identity *id, c
 void ir_servant_map_remove(struct ir_servant_map *m, const struct iw_identity *id, const char *facet);
 int ir_servant_map_set_default(struct ir_servant_map *m, struct ib_str category, struct ir_servant *s) IB_MUST_CHECK;
 /* *other: there is a servant, but not for that facet. */
-struct ir_servant *ir_servant_map_find(const struct ir_servant_map *m, const struct iw_identity *id, struct ib_str facet,
-                                       bool *other);
+struct ir_servant *ir_servant_map_find(const struct ir_servant_map *m, const struct iw_identity *id,
+                                       struct ib_str facet, bool *other);
 struct ir_servant *ir_servant_map_lookup(const struct ir_servant_map *m, const struct iw_identity *id,
                                          struct ib_str facet, bool *other); /* with defaults */
 void ir_servant_map_fini(struct ir_servant_map *m);

@@ -25,14 +25,16 @@ static void runtime_move(struct ir_runtime *rt, enum ir_runtime_state next)
 
 static void close_all_conns(struct ir_runtime *rt)
 {
-    IB_LIST_FOREACH_SAFE(n, &rt->conns) {
+    IB_LIST_FOREACH_SAFE(n, &rt->conns)
+    {
         ic_conn_close(IB_CONTAINER(n, struct ir_conn, node)->net);
     }
 }
 
 static bool adapters_busy(const struct ir_runtime *rt)
 {
-    IB_LIST_FOREACH(n, &rt->adapters) {
+    IB_LIST_FOREACH(n, &rt->adapters)
+    {
         if (ir_adapter_busy(IB_CONTAINER(n, struct ir_adapter, node)))
             return true;
     }
@@ -92,7 +94,8 @@ void ir_runtime_shutdown(struct ir_runtime *rt, void (*done)(void *arg), void *a
         runtime_move(rt, IR_RT_SHUTDOWN_ADAPTERS);
         int32_t ms = rt->cfg.close_timeout > 0 ? rt->cfg.close_timeout : SHUTDOWN_MS;
         ic_timer_start(&rt->shutdown_timer, ms);
-        IB_LIST_FOREACH_SAFE(n, &rt->adapters) {
+        IB_LIST_FOREACH_SAFE(n, &rt->adapters)
+        {
             ir_adapter_deactivate(IB_CONTAINER(n, struct ir_adapter, node));
         }
     }
@@ -285,7 +288,8 @@ int ir_runtime_reload_tls(struct ir_runtime *rt, struct ib_err *err)
     }
     rt->tls = fresh;
     ic_tls_unref(old);
-    IB_LIST_FOREACH(n, &rt->adapters) {
+    IB_LIST_FOREACH(n, &rt->adapters)
+    {
         struct ir_adapter *a = IB_CONTAINER(n, struct ir_adapter, node);
         struct ic_tls *t = NULL;
         r = ir_config_tls(rt, a->name, &t, err);

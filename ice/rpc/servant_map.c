@@ -154,8 +154,8 @@ int ir_servant_map_set_default(struct ir_servant_map *m, struct ib_str category,
     return 0;
 }
 
-struct ir_servant *ir_servant_map_find(const struct ir_servant_map *m, const struct iw_identity *id, struct ib_str facet,
-                                       bool *other)
+struct ir_servant *ir_servant_map_find(const struct ir_servant_map *m, const struct iw_identity *id,
+                                       struct ib_str facet, bool *other)
 {
     struct id_key k;
     if (key_init(&k, id))

@@ -83,7 +83,8 @@ void ir_trace_closed(struct ir_conn *c, const struct ib_err *why)
     addresses(c, text, sizeof(text), &transport);
     ib_log_escape(ib_str(why->text), reason, sizeof(reason));
     if (rt->cfg.trace_network >= 1)
-        ib_log_trace(rt->log, "Network", "closed %s connection\n%s%s%s", transport, text, reason[0] ? "\n" : "", reason);
+        ib_log_trace(rt->log, "Network", "closed %s connection\n%s%s%s", transport, text, reason[0] ? "\n" : "",
+                     reason);
     if (!peaceful && rt->cfg.warn_connections)
         ib_log_warning(rt->log, "connection exception: ::Ice::%s:\n%s\n%s", ib_err_ice_name(why->code), reason, text);
 }

@@ -157,9 +157,21 @@ static void throw_class(struct ir_request *rq)
         statement;                                                                                                     \
     }
 
-#define E1 &(struct Vec_E1){.reason = IB_STR("why")}
-#define E2 &(struct Vec_E2){.base = {.reason = IB_STR("why")}, .code = 3}
-#define EOPT &(struct Vec_EOpt){.a = 1, .has_o = true, .o = 2, .has_s = true, .s = IB_STR("s")}
+#define E1                                                                                                             \
+    &(struct Vec_E1)                                                                                                   \
+    {                                                                                                                  \
+        .reason = IB_STR("why")                                                                                        \
+    }
+#define E2                                                                                                             \
+    &(struct Vec_E2)                                                                                                   \
+    {                                                                                                                  \
+        .base = {.reason = IB_STR("why")}, .code = 3                                                                   \
+    }
+#define EOPT                                                                                                           \
+    &(struct Vec_EOpt)                                                                                                 \
+    {                                                                                                                  \
+        .a = 1, .has_o = true, .o = 2, .has_s = true, .s = IB_STR("s")                                                 \
+    }
 
 THROWS(ex0, Vec_E0_throw(rq, NULL))
 THROWS(ex0s, Vec_E0_throw(rq, NULL))

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A server for real Ice clients: ::Vec::I under cat/obj (facet "face" too) and o, on the adapter "Echo", whose properties are
-   given on the command line. Ends by its shutdown operation, SIGINT or SIGTERM. */
+/* A server for real Ice clients: ::Vec::I under cat/obj (facet "face" too) and o, on the adapter "Echo", whose
+   properties are given on the command line. Ends by its shutdown operation, SIGINT or SIGTERM. */
 #include "echo_servant.h"
 
 #include <moulin/rpc/service.h>
@@ -60,7 +60,8 @@ static void activated(void *arg, int code, const char *text)
 }
 
 /* The runtime owns its properties; --Echo.Name=value is no prefix of Ice's own, so it is taken here. */
-static struct ir_properties *own_properties(const struct ir_properties *props, int argc, char **argv, struct ib_err *err)
+static struct ir_properties *own_properties(const struct ir_properties *props, int argc, char **argv,
+                                            struct ib_err *err)
 {
     struct ir_properties *own = ir_properties_copy(props);
     for (int i = 1; own && i < argc; i++) {

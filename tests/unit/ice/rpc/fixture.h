@@ -89,7 +89,8 @@ static inline void fixture_init(struct fixture *f, const char *const *server_lin
     assert_non_null(f->loop);
     f->server = runtime_new(f->loop, &f->types, server_lines);
     f->client = runtime_new(f->loop, &f->types, client_lines);
-    f->adapter = ir_adapter_new_with(f->server, "A", &(struct ir_adapter_options){.endpoints = "tcp -h 127.0.0.1"}, &err);
+    f->adapter =
+        ir_adapter_new_with(f->server, "A", &(struct ir_adapter_options){.endpoints = "tcp -h 127.0.0.1"}, &err);
     if (!f->adapter)
         fail_msg("%s", err.text);
     assert_int_equal(echo_init(&f->echo, f->server, f->adapter), 0);

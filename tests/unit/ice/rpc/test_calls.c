@@ -224,7 +224,8 @@ static void test_failover(void **state)
     fixture_init(&f, none, LINES("Ice.Default.EndpointSelection=Ordered"));
     bad_init(&b, DROP);
     bad_fini(&b); /* its port refuses now */
-    snprintf(text, sizeof(text), "cat/obj:tcp -h 127.0.0.1 -p %d:tcp -h 127.0.0.1 -p %d", b.port, adapter_port(f.adapter));
+    snprintf(text, sizeof(text), "cat/obj:tcp -h 127.0.0.1 -p %d:tcp -h 127.0.0.1 -p %d", b.port,
+             adapter_port(f.adapter));
     expect_42(&f, proxy_of(&f, f.client, text));
     call_add(&f, bad_proxy(&f, &b), NULL, &o);
     wait_for(f.loop, &o.done);
@@ -298,8 +299,8 @@ static void test_variants(void **state)
     wait_for(f.loop, &o.done);
     assert_int_equal(o.outcome, IR_SUCCESS);
     struct iw_proxy *out = p;
-    struct ir_raw_request rq = {.id = out->id, .operation = IB_STR("add"),
-                                .params = {(const uint8_t *)"\x0e\0\0\0\1\1\1\0\0\0\2\0\0\0", 14}};
+    struct ir_raw_request rq = {
+        .id = out->id, .operation = IB_STR("add"), .params = {(const uint8_t *)"\x0e\0\0\0\1\1\1\0\0\0\2\0\0\0", 14}};
     o = (struct outcome){0};
     ir_call_raw(f.client, out, &rq, NULL, on_outcome, &o);
     wait_for(f.loop, &o.done);
@@ -503,13 +504,20 @@ static void test_free_with_calls(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_results),       cmocka_unit_test(test_retry_counts),
-        cmocka_unit_test(test_retry_status),  cmocka_unit_test(test_failover),
-        cmocka_unit_test(test_sharing),       cmocka_unit_test(test_no_endpoint),
-        cmocka_unit_test(test_variants),      cmocka_unit_test(test_deadlines),
-        cmocka_unit_test(test_connection_timeout), cmocka_unit_test(test_cancel),
-        cmocka_unit_test(test_bidirectional), cmocka_unit_test(test_shutdown),
-        cmocka_unit_test(test_shutdown_bounded),   cmocka_unit_test(test_free_with_calls),
+        cmocka_unit_test(test_results),
+        cmocka_unit_test(test_retry_counts),
+        cmocka_unit_test(test_retry_status),
+        cmocka_unit_test(test_failover),
+        cmocka_unit_test(test_sharing),
+        cmocka_unit_test(test_no_endpoint),
+        cmocka_unit_test(test_variants),
+        cmocka_unit_test(test_deadlines),
+        cmocka_unit_test(test_connection_timeout),
+        cmocka_unit_test(test_cancel),
+        cmocka_unit_test(test_bidirectional),
+        cmocka_unit_test(test_shutdown),
+        cmocka_unit_test(test_shutdown_bounded),
+        cmocka_unit_test(test_free_with_calls),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

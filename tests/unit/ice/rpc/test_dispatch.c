@@ -51,12 +51,13 @@ static void test_captured(void **state)
     json_t *all = vec_load("messages.json"), *v;
     size_t i;
     unsigned n = 0;
-    json_array_foreach(all, i, v) {
+    json_array_foreach(all, i, v)
+    {
         const char *name = vec_text(v, "name");
         const json_t *next = json_array_get(all, i + 1);
         if (!is(v, "dir", "C>S") || !is(v, "type", "message") || !same_exchange(name, name) ||
-            same_exchange(name, "bidir") || same_exchange(name, "close_client") || same_exchange(name, "close_server") ||
-            same_exchange(name, "closing_with_dispatch"))
+            same_exchange(name, "bidir") || same_exchange(name, "close_client") ||
+            same_exchange(name, "close_server") || same_exchange(name, "closing_with_dispatch"))
             continue;
         struct ib_span out = vec_bytes(v);
         raw_send(&r, out);
@@ -86,7 +87,8 @@ static void test_bidirectional(void **state)
     json_t *all = vec_load("messages.json"), *v;
     size_t i;
     unsigned n = 0;
-    json_array_foreach(all, i, v) {
+    json_array_foreach(all, i, v)
+    {
         if (!same_exchange(vec_text(v, "name"), "bidir"))
             continue;
         struct ib_span s = vec_bytes(v);
@@ -117,7 +119,8 @@ static void test_close_server(void **state)
     f.echo.on_shutdown = deactivate;
     f.echo.arg = f.adapter;
     raw_open(&r, &f);
-    raw_send_hex(&r, "4963655001000100 00002c000000 02000000 036f626a 03636174 00 0873687574646f776e 00 00 060000000101");
+    raw_send_hex(&r,
+                 "4963655001000100 00002c000000 02000000 036f626a 03636174 00 0873687574646f776e 00 00 060000000101");
     raw_expect(&r, "reply", "4963655001000100 020019000000 02000000 00 060000000101");
     raw_expect(&r, "close", HEX_CLOSE);
     raw_close(&r);
@@ -132,7 +135,8 @@ static void test_closing_with_dispatch(void **state)
     struct raw r;
     fixture_init(&f, quiet, quiet);
     raw_open(&r, &f);
-    raw_send_hex(&r, "4963655001000100 00002c000000 01000000 016f 00 00 046563686f 00 00 0f0000000101 08736c656570302e33");
+    raw_send_hex(&r,
+                 "4963655001000100 00002c000000 01000000 016f 00 00 046563686f 00 00 0f0000000101 08736c656570302e33");
     for (int i = 0; i < 50 && ib_list_empty(&f.echo.sleepers); i++)
         raw_pump(&r);
     assert_false(ib_list_empty(&f.echo.sleepers));
@@ -146,8 +150,9 @@ static void test_closing_with_dispatch(void **state)
 
 static void send_elided(struct raw *r)
 {
-    static const uint8_t head[] = {0x49, 0x63, 0x65, 0x50, 1, 0, 1, 0, 0, 0, 0, 0x28, 0, 0, 1,    0,    0,    0,
-                                   1,    'o',  0,    0,    4, 'e', 'c', 'h', 'o', 0, 0, 0xe3, 0x27, 0, 0, 1, 1, 255, 0xd8, 0x27, 0, 0};
+    static const uint8_t head[] = {0x49, 0x63, 0x65, 0x50, 1, 0,   1, 0,   0,    0,    0,   0x28, 0,   0,
+                                   1,    0,    0,    0,    1, 'o', 0, 0,   4,    'e',  'c', 'h',  'o', 0,
+                                   0,    0xe3, 0x27, 0,    0, 1,   1, 255, 0xd8, 0x27, 0,   0};
     static uint8_t all[10240];
     memset(all, 'A', sizeof(all));
     memcpy(all, head, sizeof(head));
@@ -161,7 +166,8 @@ static void malformed_row(struct fixture *f, const json_t *v)
     struct raw r;
     size_t i;
     raw_open(&r, f);
-    json_array_foreach(sent, i, one) {
+    json_array_foreach(sent, i, one)
+    {
         if (json_string_value(one)[0] == '(')
             send_elided(&r);
         else
@@ -195,7 +201,8 @@ static void test_malformed(void **state)
     json_t *all = vec_load("malformed.json"), *v;
     size_t i;
     unsigned n = 0;
-    json_array_foreach(all, i, v) {
+    json_array_foreach(all, i, v)
+    {
         malformed_row(&f, v);
         n++;
     }
@@ -304,10 +311,10 @@ static void test_late_answer(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_captured),      cmocka_unit_test(test_bidirectional),
-        cmocka_unit_test(test_close_server),  cmocka_unit_test(test_closing_with_dispatch),
-        cmocka_unit_test(test_malformed),     cmocka_unit_test(test_dispatch_limit),
-        cmocka_unit_test(test_cancel),        cmocka_unit_test(test_late_answer),
+        cmocka_unit_test(test_captured),     cmocka_unit_test(test_bidirectional),
+        cmocka_unit_test(test_close_server), cmocka_unit_test(test_closing_with_dispatch),
+        cmocka_unit_test(test_malformed),    cmocka_unit_test(test_dispatch_limit),
+        cmocka_unit_test(test_cancel),       cmocka_unit_test(test_late_answer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
