@@ -10,8 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ACCEPT_DEADLINE_MS 60000 /* even when the configuration sets none: a stranger does not keep a socket for ever  \
-                                  */
+#define ACCEPT_DEADLINE_MS                                                                                             \
+    60000 /* even when the configuration sets none: a stranger does not keep a socket for ever                         \
+           */
 
 static void on_io(evutil_socket_t fd, short what, void *arg);
 static void on_run(void *arg);

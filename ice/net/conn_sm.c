@@ -155,7 +155,7 @@ void ic_conn_peer_close(struct ic_conn *c)
         return;
     }
     c->peer_close = true;
-    if (!c->ws || c->state == IC_ST_CLOSED) {
+    if (!c->ws || c->blocked) { /* blocked: TLS may hold half a record of what would have to be dropped */
         if (c->ev && c->ev->on_closing && !c->closing_noted) {
             c->closing_noted = true;
             c->ev->on_closing(c->arg, c);

@@ -133,8 +133,8 @@ struct ic_listener *ic_listen(struct ic_loop *loop, const struct iw_endpoint *ep
         ib_err_set(err, IB_EUNSUPPORTED, "cannot listen on an endpoint of type %d", ep->type);
         return NULL;
     }
-    if (secure && !tls) {
-        ib_err_set(err, IB_ECONFIG, "cannot listen on a secure endpoint: no IceSSL certificate is configured");
+    if (secure && !ic_tls_has_cert(tls)) {
+        ib_err_set(err, IB_ECONFIG, "cannot listen on a secure endpoint without a certificate: set IceSSL.CertFile");
         return NULL;
     }
     struct ic_listener *l = calloc(1, sizeof *l);

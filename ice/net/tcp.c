@@ -69,14 +69,11 @@ int ic_tcp_connect(const struct sockaddr *to, socklen_t n, const char *source, i
     return 0;
 }
 
-static int tcp_handshake(struct ic_tp *tp, struct ib_err *err)
+int ic_tcp_connected(int fd, struct ib_err *err)
 {
-    if (!tp->outgoing) {
-        return 0;
-    }
     int failed = 0;
     socklen_t n = sizeof failed;
-    if (getsockopt(tp->fd, SOL_SOCKET, SO_ERROR, &failed, &n) < 0) {
+    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &failed, &n) < 0) {
         failed = errno;
     }
     if (failed) {
@@ -84,10 +81,15 @@ static int tcp_handshake(struct ic_tp *tp, struct ib_err *err)
     }
     struct sockaddr_storage peer;
     n = sizeof peer;
-    if (getpeername(tp->fd, (struct sockaddr *)&peer, &n) == 0) {
+    if (getpeername(fd, (struct sockaddr *)&peer, &n) == 0) {
         return 0;
     }
     return errno == ENOTCONN ? IC_TP_WRITABLE : ib_err_set(err, ic_tcp_error(errno, true), "%s", strerror(errno));
+}
+
+static int tcp_handshake(struct ic_tp *tp, struct ib_err *err)
+{
+    return tp->outgoing ? ic_tcp_connected(tp->fd, err) : 0;
 }
 
 static ssize_t tcp_read(struct ic_tp *tp, uint8_t *p, size_t n, struct ib_err *err)

@@ -39,12 +39,14 @@ struct ic_tp *ic_tcp_new(int fd, bool outgoing); /* takes fd on success; NULL wi
 void ic_tcp_options(int fd);
 /* Starts to connect; the handshake of the transport ends when it is connected. */
 int ic_tcp_connect(const struct sockaddr *to, socklen_t n, const char *source, int *fd, struct ib_err *err);
+int ic_tcp_connected(int fd, struct ib_err *err); /* 0, IC_TP_WRITABLE: not yet, IB_E… */
 int ic_tcp_error(int errnum, bool connecting); /* errno as IB_E… */
 
 /* --- tls (takes fd on success, refs ctx) --- */
 struct ic_tp *ic_tls_tp_new(int fd, bool outgoing, struct ic_tls *ctx, const char *host, struct ic_loop *loop,
                             struct ib_err *err);
 const char *ic_tls_cipher(const struct ic_tp *tp);
+bool ic_tls_has_cert(const struct ic_tls *ctx);
 struct x509_st; /* the peer's chain, leaf first; borrowed from the transport; NULL past the end */
 const struct x509_st *ic_tls_peer_cert(const struct ic_tp *tp, size_t i);
 

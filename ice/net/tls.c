@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The TLS transport: OpenSSL straight on a nonblocking socket, no buffers while idle. Checks the peer when the
+   handshake is done: chain length, name, TrustOnly (ice-protocol 14.3). */
+#include "tls_priv.h"
+#include "loop_priv.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <openssl/err.h>
+#include <openssl/x509v3.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct tls {
+    struct ic_tp tp;
+    SSL *ssl; /* owns */
+    struct ic_tls *ctx; /* shares */
+    struct ic_loop *loop;
+    char *host; /* owns; what the certificate is checked against; NULL: nothing */
+    bool connected; /* TCP is */
+    bool open; /* handshake done, no fatal error since: close_notify may be sent */
+};
+
+static struct tls *of(struct ic_tp *tp)
+{
+    return (struct tls *)(void *)tp;
+}
+
+static const struct tls *of_const(const struct ic_tp *tp)
+{
+    return (const struct tls *)(const void *)tp;
+}
+
+/* --- a socket BIO that raises no SIGPIPE --- */
+
+static int sock_write(BIO *bio, const char *p, int n)
+{
+    ssize_t put = send((int)(intptr_t)BIO_get_data(bio), p, (size_t)n, MSG_NOSIGNAL);
+    BIO_clear_retry_flags(bio);
+    if (put < 0 && (errno == EAGAIN || errno == EINTR)) {
+        BIO_set_retry_write(bio);
+    }
+    return (int)put;
+}
+
+static int sock_read(BIO *bio, char *p, int n)
+{
+    ssize_t got = recv((int)(intptr_t)BIO_get_data(bio), p, (size_t)n, 0);
+    BIO_clear_retry_flags(bio);
+    if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
+        BIO_set_retry_read(bio);
+    }
+    return (int)got;
+}
+
+static long sock_ctrl(BIO *bio, int cmd, long num, void *ptr)
+{
+    (void)bio;
+    (void)num;
+    (void)ptr;
+    return cmd == BIO_CTRL_FLUSH || cmd == BIO_CTRL_DUP ? 1 : 0;
+}
+
+static int sock_create(BIO *bio)
+{
+    BIO_set_init(bio, 1);
+    return 1;
+}
+
+BIO_METHOD *ic_tls_socket_method(void)
+{
+    BIO_METHOD *m = BIO_meth_new(BIO_TYPE_SOURCE_SINK, "moulin socket");
+    if (m) {
+        BIO_meth_set_write(m, sock_write);
+        BIO_meth_set_read(m, sock_read);
+        BIO_meth_set_ctrl(m, sock_ctrl);
+        BIO_meth_set_create(m, sock_create);
+    }
+    return m;
+}
+
+/* --- after the handshake --- */
+
+static const X509 *leaf_of(const struct tls *t)
+{
+    return SSL_get0_peer_certificate(t->ssl);
+}
+
+static int check_depth(const struct tls *t, struct ib_err *err)
+{
+    const STACK_OF(X509) *chain = SSL_get0_verified_chain(t->ssl);
+    int max = t->ctx->verify_depth_max;
+    if (!chain) {
+        chain = SSL_get_peer_cert_chain(t->ssl);
+    }
+    if (max > 0 && chain && sk_X509_num(chain) > max) {
+        return ib_err_set(err, IB_ESECURITY, "the peer's certificate chain has %d links: IceSSL.VerifyDepthMax is %d",
+                          sk_X509_num(chain), max);
+    }
+    return 0;
+}
+
+static bool is_address(const char *host)
+{
+    struct in6_addr a;
+    return inet_pton(AF_INET, host, &a) == 1 || inet_pton(AF_INET6, host, &a) == 1;
+}
+
+static int check_name(const struct tls *t, X509 *leaf, struct ib_err *err)
+{
+    if (!t->tp.outgoing || !t->host || t->ctx->check_cert_name < 1) {
+        return 0;
+    }
+    int ok = is_address(t->host) ? X509_check_ip_asc(leaf, t->host, 0) : X509_check_host(leaf, t->host, 0, 0, NULL);
+    return ok == 1 ? 0
+                   : ib_err_set(err, IB_ESECURITY, "the server's certificate is not for `%s' (IceSSL.CheckCertName)",
+                                t->host);
+}
+
+static int check_trust(const struct tls *t, const X509 *leaf, struct ib_err *err)
+{
+    const char *filter = t->tp.outgoing ? t->ctx->trust_out : t->ctx->trust_in;
+    if (!*filter) {
+        return 0;
+    }
+    if (!leaf) {
+        return ib_err_set(err, IB_ESECURITY, "the peer has no certificate, IceSSL.TrustOnly demands one");
+    }
+    BIO *bio = BIO_new(BIO_s_mem());
+    char *subject = NULL;
+    bool accept = false, reject = true;
+    if (bio &&
+        X509_NAME_print_ex(bio, X509_get_subject_name(leaf), 0,
+                           XN_FLAG_RFC2253 & ~(unsigned long)ASN1_STRFLGS_ESC_MSB) >= 0 &&
+        BIO_write(bio, "", 1) == 1) {
+        BIO_get_mem_data(bio, &subject);
+        if (ic_tls_trust_match(filter, subject, &accept, &reject) < 0) {
+            accept = false;
+        }
+    }
+    BIO_free(bio);
+    return accept && !reject ? 0
+                             : ib_err_set(err, IB_ESECURITY, "the peer's certificate is refused by IceSSL.TrustOnly");
+}
+
+static int check_peer(struct tls *t, struct ib_err *err)
+{
+    X509 *leaf = SSL_get1_peer_certificate(t->ssl);
+    int rc = check_trust(t, leaf, err);
+    if (rc == 0 && leaf) {
+        rc = check_depth(t, err);
+        rc = rc == 0 ? check_name(t, leaf, err) : rc;
+    } else if (rc == 0 && t->tp.outgoing && t->ctx->check_cert_name > 0 && t->host) {
+        rc = ib_err_set(err, IB_ESECURITY, "the server has no certificate to check (IceSSL.CheckCertName)");
+    }
+    X509_free(leaf);
+    free(t->host);
+    t->host = NULL;
+    return rc;
+}
+
+/* What OpenSSL said about a call that gave n <= 0, as a transport says it. Needs the errno of that call. */
+static int outcome(struct tls *t, int n, bool handshake, struct ib_err *err)
+{
+    int failed = errno;
+    switch (SSL_get_error(t->ssl, n)) {
+    case SSL_ERROR_WANT_READ:
+        return IC_TP_READABLE;
+    case SSL_ERROR_WANT_WRITE:
+        return IC_TP_WRITABLE;
+    case SSL_ERROR_ZERO_RETURN:
+        return handshake ? ib_err_set(err, IB_ELOST, "connection closed during the TLS handshake") : 0;
+    case SSL_ERROR_SYSCALL:
+        t->open = false;
+        ERR_clear_error();
+        if (n == 0 || failed == 0) {
+            return handshake ? ib_err_set(err, IB_ELOST, "connection closed during the TLS handshake") : 0;
+        }
+        return ib_err_set(err, ic_tcp_error(failed, false), "%s", strerror(failed));
+    default:
+        t->open = false;
+        break;
+    }
+    long verdict = SSL_get_verify_result(t->ssl);
+    if (handshake && verdict != X509_V_OK && ERR_GET_REASON(ERR_peek_last_error()) == SSL_R_CERTIFICATE_VERIFY_FAILED) {
+        ERR_clear_error();
+        return ib_err_set(err, IB_ESECURITY, "TLS: the peer's certificate is not trusted: %s",
+                          X509_verify_cert_error_string(verdict));
+    }
+    return ib_err_set(err, IB_ESECURITY, "TLS: %s", ic_tls_reason());
+}
+
+static int tls_handshake(struct ic_tp *tp, struct ib_err *err)
+{
+    struct tls *t = of(tp);
+    if (!t->connected) {
+        int rc = tp->outgoing ? ic_tcp_connected(tp->fd, err) : 0;
+        if (rc != 0) {
+            return rc;
+        }
+        t->connected = true;
+    }
+    ERR_clear_error();
+    errno = 0;
+    int rc = SSL_do_handshake(t->ssl);
+    if (rc != 1) {
+        return outcome(t, rc, true, err);
+    }
+    t->open = true;
+    return check_peer(t, err);
+}
+
+static ssize_t tls_read(struct ic_tp *tp, uint8_t *p, size_t n, struct ib_err *err)
+{
+    struct tls *t = of(tp);
+    ERR_clear_error();
+    errno = 0;
+    int got = SSL_read(t->ssl, p, n > INT32_MAX ? INT32_MAX : (int)n);
+    return got > 0 ? got : outcome(t, got, false, err);
+}
+
+/* A write that could not be finished is tried again with the same bytes in front, at least as many: the queue only
+   grows at its end, so gathering again gives just that (SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER). */
+static ssize_t tls_write(struct ic_tp *tp, const struct iovec *v, int n, struct ib_err *err)
+{
+    struct tls *t = of(tp);
+    const void *p = v[0].iov_base;
+    size_t size = v[0].iov_len;
+    if (n > 1 && size < IC_STAGING_SIZE / 2) { /* small pieces leave in one record */
+        uint8_t *staging = ic_staging(t->loop);
+        if (!staging) {
+            return ib_err_set(err, IB_ENOMEM, "out of memory");
+        }
+        size = 0;
+        for (int i = 0; i < n && size < IC_STAGING_SIZE; i++) {
+            size_t k = IC_STAGING_SIZE - size < v[i].iov_len ? IC_STAGING_SIZE - size : v[i].iov_len;
+            memcpy(staging + size, v[i].iov_base, k);
+            size += k;
+        }
+        p = staging;
+    }
+    ERR_clear_error();
+    errno = 0;
+    int put = SSL_write(t->ssl, p, size > INT32_MAX ? INT32_MAX : (int)size);
+    if (put > 0) {
+        return put;
+    }
+    int rc = outcome(t, put, false, err);
+    return rc ? rc : ib_err_set(err, IB_ELOST, "connection closed by the peer");
+}
+
+static bool tls_pending(const struct ic_tp *tp)
+{
+    return SSL_has_pending(of_const(tp)->ssl);
+}
+
+static void tls_free(struct ic_tp *tp)
+{
+    struct tls *t = of(tp);
+    if (t->ssl && t->open) {
+        ERR_clear_error();
+        SSL_shutdown(t->ssl); /* a courtesy: close_notify if the socket takes it now */
+        ERR_clear_error();
+    }
+    SSL_free(t->ssl);
+    if (tp->fd >= 0) {
+        close(tp->fd);
+    }
+    ic_tls_unref(t->ctx);
+    free(t->host);
+    free(t);
+}
+
+static const struct ic_tp_ops tls_ops = {tls_handshake, tls_read, tls_write, tls_pending, tls_free};
+
+static int set_up(struct tls *t, int fd, const char *host)
+{
+    BIO *bio = BIO_new(t->ctx->socket);
+    t->ssl = SSL_new(t->ctx->ctx);
+    if (!bio || !t->ssl) {
+        BIO_free(bio);
+        return IB_ENOMEM;
+    }
+    BIO_set_data(bio, (void *)(intptr_t)fd);
+    SSL_set_bio(t->ssl, bio, bio); /* takes */
+    int verify = t->ctx->verify_peer < 1 ? SSL_VERIFY_NONE : SSL_VERIFY_PEER;
+    if (!t->tp.outgoing) {
+        verify |= t->ctx->verify_peer >= 2 ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0;
+        SSL_set_verify(t->ssl, verify, NULL);
+        SSL_set_accept_state(t->ssl);
+        return 0;
+    }
+    SSL_set_verify(t->ssl, verify, NULL);
+    SSL_set_connect_state(t->ssl);
+    t->host = strdup(host);
+    if (!t->host) {
+        return IB_ENOMEM;
+    }
+    if (t->ctx->check_cert_name >= 2 && *host && !is_address(host) && SSL_set_tlsext_host_name(t->ssl, host) != 1) {
+        return IB_EINVAL;
+    }
+    return 0;
+}
+
+struct ic_tp *ic_tls_tp_new(int fd, bool outgoing, struct ic_tls *ctx, const char *host, struct ic_loop *loop,
+                            struct ib_err *err)
+{
+    struct tls *t = calloc(1, sizeof *t);
+    if (!t) {
+        ib_err_set(err, IB_ENOMEM, "out of memory");
+        return NULL;
+    }
+    t->tp = (struct ic_tp){.ops = &tls_ops, .fd = -1, .outgoing = outgoing};
+    t->ctx = ic_tls_ref(ctx);
+    t->loop = loop;
+    int rc = set_up(t, fd, host);
+    if (rc < 0) {
+        ib_err_set(err, rc, "cannot start TLS: %s", ic_tls_reason());
+        tls_free(&t->tp);
+        return NULL;
+    }
+    t->tp.fd = fd;
+    return &t->tp;
+}
+
+const char *ic_tls_cipher(const struct ic_tp *tp)
+{
+    const struct tls *t = of_const(tp);
+    return t->open ? SSL_get_cipher_name(t->ssl) : "";
+}
+
+const struct x509_st *ic_tls_peer_cert(const struct ic_tp *tp, size_t i)
+{
+    const struct tls *t = of_const(tp);
+    const STACK_OF(X509) *chain = SSL_get0_verified_chain(t->ssl);
+    if (i == 0) {
+        return leaf_of(t);
+    }
+    if (chain) {
+        return i < (size_t)sk_X509_num(chain) ? sk_X509_value(chain, (int)i) : NULL;
+    }
+    chain = SSL_get_peer_cert_chain(t->ssl);
+    size_t at = t->tp.outgoing ? i : i - 1; /* on a server OpenSSL's chain begins after the leaf */
+    return chain && at < (size_t)sk_X509_num(chain) ? sk_X509_value(chain, (int)at) : NULL;
+}
