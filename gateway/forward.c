@@ -17,11 +17,64 @@ void gw_end_oneway(struct ir_request *rq)
     ir_request_reply_raw(rq, IR_OK, (struct ib_span){empty, sizeof(empty)}, NULL);
 }
 
+/* What a caller is told when the way to the server failed: Ice's own words (13), and nothing of the network behind. */
+static void fail(struct ir_request *rq, const struct ib_err *err)
+{
+    static const struct {
+        int code;
+        const char *text;
+    } texts[] = {
+        {IB_EREFUSED, "connection refused: Connection refused"},
+        {IB_ECONNECTTIMEOUT, "timeout while establishing a connection"},
+        {IB_ETIMEOUT, "timeout while sending or receiving data"},
+        {IB_ELOST, "connection lost: recv() returned zero"},
+        {IB_ECLOSED, "protocol error: connection closed"},
+        {IB_EINVTIMEOUT, "invocation has timed out"},
+        {IB_EDNS, "DNS error: Name or service not known"},
+        {IB_EREPLYSTATUS, "protocol error: unknown reply status"},
+        {IB_EMEMLIMIT, "protocol error: memory limit exceeded"},
+        {IB_ECONNECT, "connect failed"},
+        {IB_ESECURITY, "security exception"},
+        {IB_ESOCKET, "socket exception"},
+    };
+    const char *text = err->text;
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        if (texts[i].code == err->code) {
+            text = texts[i].text;
+        }
+    }
+    ir_request_fail_local(rq, err->code, text);
+}
+
+/* A twoway call on its way: what its answer goes to. */
+struct relay {
+    struct ir_request *rq;
+    const struct iw_proxy *target; /* in the request's arena: for the text of a failure */
+};
+
+static void fail_no_endpoint(struct ir_request *rq, const struct iw_proxy *prx)
+{
+    struct ib_arena *a = ir_request_arena(rq);
+    const struct ib_str text = ir_proxy_format(prx, IR_UNICODE, a);
+    const struct ib_str reason = ib_arena_printf(a, "no suitable endpoint available for proxy `%s'", ib_cstr(text));
+    ir_request_fail_local(rq, IB_ENOENDPOINT, ib_cstr(reason));
+}
+
+static void relay_failure(const struct relay *w, const struct ib_err *err)
+{
+    if (err->code == IB_ENOENDPOINT && w->target) {
+        fail_no_endpoint(w->rq, w->target);
+    } else {
+        fail(w->rq, err);
+    }
+}
+
 static void on_reply(void *arg, const struct ir_result *r)
 {
-    struct ir_request *rq = arg;
+    const struct relay *w = arg;
+    struct ir_request *rq = w->rq;
     if (r->outcome == IR_FAILED_LOCAL) {
-        ir_request_fail_local(rq, r->err.code, r->err.text);
+        relay_failure(w, &r->err);
     } else {
         ir_request_reply_raw(rq, r->raw_status, r->raw, r->block);
     }
@@ -30,20 +83,24 @@ static void on_reply(void *arg, const struct ir_result *r)
 /* Unbuffered: the caller hears whether a oneway could be handed over (9). */
 static void on_sent(void *arg, const struct ir_result *r)
 {
-    struct ir_request *rq = arg;
+    const struct relay *w = arg;
     if (r->outcome == IR_FAILED_LOCAL) {
-        ir_request_fail_local(rq, r->err.code, r->err.text);
+        relay_failure(w, &r->err);
     } else {
-        gw_end_oneway(rq);
+        gw_end_oneway(w->rq);
     }
 }
 
-static void fail_no_endpoint(struct ir_request *rq, const struct iw_proxy *prx)
+/* Dies with the request. The target is copied only when it can have no endpoint: direct proxies always have one. */
+static struct relay *relay_new(struct ir_request *rq, const struct iw_proxy *target)
 {
-    struct ib_arena *a = ir_request_arena(rq);
-    const struct ib_str text = ir_proxy_format(prx, IR_UNICODE, a);
-    const struct ib_str reason = ib_arena_printf(a, "no suitable endpoint available for proxy `%s'", ib_cstr(text));
-    ir_request_fail_local(rq, IB_ENOENDPOINT, ib_cstr(reason));
+    struct relay *w = IB_ARENA_NEW(ir_request_arena(rq), struct relay);
+    if (w) {
+        bool may_lack = target && (target->n_endpoints == 0 || target->secure);
+        w->rq = rq;
+        w->target = may_lack ? iw_proxy_copy(target, ir_request_arena(rq)) : NULL;
+    }
+    return w;
 }
 
 /* Datagrams have no transport here yet, and a plain connection cannot be made secure. */
@@ -88,7 +145,8 @@ void gw_forward_send(struct gw_router *r, struct ir_request *rq, const struct iw
                                        .oneway = m.oneway};
     const struct ir_call_options opt = {.conn = conn, .compress = m.compress ? 1 : 0};
     ir_reply_fn fn = relays ? on_reply : reports ? on_sent : NULL;
-    struct ir_call *call = ir_call_raw(r->rt, &prx, &raw, &opt, fn, rq);
+    struct relay *w = fn ? relay_new(rq, conn ? NULL : &prx) : NULL;
+    struct ir_call *call = w || !fn ? ir_call_raw(r->rt, &prx, &raw, &opt, fn, w) : NULL;
     if (!fn) {
         gw_end_oneway(rq);
     } else if (!call) {

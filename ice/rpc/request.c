@@ -206,7 +206,7 @@ void ir_request_fail(struct ir_request *rq, enum ir_status status, const char *t
 void ir_request_fail_local(struct ir_request *rq, int code, const char *text)
 {
     char full[640];
-    snprintf(full, sizeof(full), "moulin: ::Ice::%s:\n%s", ib_err_ice_name(code), text ? text : ib_err_text(code));
+    snprintf(full, sizeof(full), "::Ice::%s:\n%s", ib_err_ice_name(code), text ? text : ib_err_text(code));
     ir_request_fail(rq, IR_UNKNOWN_LOCAL, full);
 }
 
