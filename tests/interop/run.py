@@ -26,7 +26,8 @@ from lib.process import Failure  # noqa: E402
 from lib.record import Recorder  # noqa: E402
 
 # Scripts whose "moulin" half is not run yet; the list shrinks to nothing.
-PENDING = set(open(os.path.join(HERE, "pending.txt")).read().split())
+with open(os.path.join(HERE, "pending.txt")) as f:
+    PENDING = set(f.read().split())
 CASE_LIMIT = 120
 SCRIPT_LIMIT = 900
 
