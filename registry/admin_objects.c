@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* IceGrid::Admin, adapters and objects (icegrid-registry 9.3). */
+#include "admin.h"
+
+#include <stdlib.h>
+
+#define ICE_ID_MS 15000
+
+/* --- adapters ---------------------------------------------------------------------------------------------------- */
+
+static int by_text(const void *a, const void *b)
+{
+    return ib_str_cmp(*(const struct ib_str *)a, *(const struct ib_str *)b);
+}
+
+/* Deployed adapters and groups together, sorted; dynamic adapters; the groups those name. */
+REG_ADMIN_OP(getAllAdapterIds)
+{
+    struct reg_catalog *catalog = reg_admin_reg(self)->catalog;
+    struct ib_arena *arena = ir_request_arena(rq);
+    struct IceGrid_Admin_getAllAdapterIds_out out = {.ret = {0}};
+    struct reg_adapter **adapters;
+    struct reg_group **groups;
+    struct IceGrid_AdapterInfo *dynamics;
+    struct ib_str *names, *v;
+    size_t na = reg_catalog_adapters(catalog, arena, &adapters), ng = reg_catalog_groups(catalog, arena, &groups);
+    size_t nd = reg_catalog_dynamics(catalog, NULL, arena, &dynamics);
+    size_t nn = reg_catalog_dynamic_groups(catalog, arena, &names), n = 0;
+
+    (void)in;
+    if (na == SIZE_MAX || ng == SIZE_MAX || nd == SIZE_MAX || nn == SIZE_MAX ||
+        (v = IB_ARENA_ARRAY(arena, na + ng + nd + nn, struct ib_str)) == NULL) {
+        reg_admin_no_memory(rq);
+        return;
+    }
+    for (size_t i = 0; i < na; i++)
+        v[n++] = adapters[i]->id;
+    for (size_t i = 0; i < ng; i++)
+        v[n++] = groups[i]->id;
+    if (n > 1)
+        qsort(v, n, sizeof(*v), by_text);
+    for (size_t i = 0; i < nd; i++)
+        v[n++] = dynamics[i].id;
+    for (size_t i = 0; i < nn; i++)
+        v[n++] = names[i];
+    out.ret.n = n;
+    out.ret.v = v;
+    IceGrid_Admin_getAllAdapterIds_reply(rq, &out);
+}
+
+/* A deployed adapter has endpoints while its server runs under a node; none is connected. */
+static struct IceGrid_AdapterInfo deployed_info(const struct reg_adapter *a)
+{
+    return (struct IceGrid_AdapterInfo){.id = a->id, .proxy = NULL, .replicaGroupId = a->group_id};
+}
+
+static int adapter_infos(struct reg_catalog *catalog, struct ib_str id, struct ib_arena *arena,
+                         struct IceGrid_AdapterInfoSeq *out)
+{
+    const struct reg_adapter *adapter = reg_catalog_adapter(catalog, id);
+    const struct reg_group *group = reg_catalog_group(catalog, id);
+
+    if (adapter != NULL || group != NULL) {
+        size_t n = adapter != NULL ? 1 : group->n_members;
+
+        out->v = IB_ARENA_ARRAY(arena, n, struct IceGrid_AdapterInfo);
+        if (out->v == NULL)
+            return IB_ENOMEM;
+        if (adapter != NULL) {
+            out->v[out->n++] = deployed_info(adapter);
+            return 0;
+        }
+        IB_LIST_FOREACH(it, &group->members)
+        {
+            out->v[out->n++] = deployed_info(IB_CONTAINER(it, struct reg_adapter, member));
+        }
+        return 0;
+    }
+    if (reg_catalog_has_dynamic(catalog, id)) {
+        out->v = IB_ARENA_NEW(arena, struct IceGrid_AdapterInfo);
+        out->n = 1;
+        return out->v != NULL ? reg_catalog_dynamic(catalog, id, arena, out->v) : IB_ENOMEM;
+    }
+    if (!reg_catalog_has_dynamic_group(catalog, id))
+        return IB_ENOTFOUND;
+    out->n = reg_catalog_dynamics(catalog, &id, arena, &out->v);
+    return out->n == SIZE_MAX ? IB_ENOMEM : 0;
+}
+
+REG_ADMIN_OP(getAdapterInfo)
+{
+    struct IceGrid_Admin_getAdapterInfo_out out = {.ret = {0}};
+    int rc = adapter_infos(reg_admin_reg(self)->catalog, in->id, ir_request_arena(rq), &out.ret);
+
+    if (rc == IB_ENOTFOUND)
+        IceGrid_AdapterNotExistException_throw(rq, &(struct IceGrid_AdapterNotExistException){.id = in->id});
+    else if (rc != 0)
+        reg_admin_no_memory(rq);
+    else
+        IceGrid_Admin_getAdapterInfo_reply(rq, &out);
+}
+
+REG_ADMIN_OP(removeAdapter)
+{
+    struct reg_change *c;
+
+    if (reg_refuse_write(reg_admin_reg(self), rq))
+        return;
+    c = reg_admin_change(REG_ADAPTER_REMOVE);
+    reg_admin_submit(self, rq, &IceGrid_Admin_removeAdapter_op, c, c != NULL ? reg_change_set_name(c, in->id) : 0);
+}
+
+/* --- changing objects -------------------------------------------------------------------------------------------- */
+
+static void submit_object(const struct reg_session *s, struct ir_request *rq, const struct iw_op *op,
+                          enum reg_change_op what, struct iw_proxy *proxy, struct ib_str type)
+{
+    struct IceGrid_ObjectInfo info = {.proxy = proxy, .type = type};
+    struct reg_change *c = reg_admin_change(what);
+
+    reg_admin_submit(s, rq, op, c, c != NULL ? reg_change_set_object(c, &info) : 0);
+}
+
+REG_ADMIN_OP(addObjectWithType)
+{
+    if (reg_refuse_write(reg_admin_reg(self), rq))
+        return;
+    if (in->obj == NULL)
+        reg_throw_deployment(rq, "proxy is null");
+    else
+        submit_object(self, rq, &IceGrid_Admin_addObjectWithType_op, REG_OBJECT_ADD, in->obj, in->type);
+}
+
+/* addObject while the object is asked for its type; lives in the request's arena. */
+struct asking {
+    struct reg_session *session; /* ref */
+    struct ir_request *rq;
+    struct iw_proxy *obj;
+};
+
+static void got_type(void *arg, const struct ir_result *r)
+{
+    struct asking *a = arg;
+    struct reg_session *s = a->session;
+    struct ib_arena *arena = ir_request_arena(a->rq);
+    char text[300];
+
+    if (r->outcome == IR_SUCCESS)
+        submit_object(s, a->rq, &IceGrid_Admin_addObject_op, REG_OBJECT_ADD, a->obj, *(const struct ib_str *)r->out);
+    else
+        reg_throw_deployment(a->rq, "failed to invoke ice_id() on proxy `%s':\n%s",
+                             ib_cstr(ir_proxy_format(a->obj, IR_UNICODE, arena)),
+                             ir_result_text(r, text, sizeof(text)));
+    reg_session_unref(s);
+}
+
+REG_ADMIN_OP(addObject)
+{
+    static const struct ir_call_options options = {.timeout_ms = ICE_ID_MS};
+    static const char none[8];
+    struct asking *a;
+
+    if (reg_refuse_write(reg_admin_reg(self), rq))
+        return;
+    if (in->obj == NULL) {
+        reg_throw_deployment(rq, "proxy is null");
+        return;
+    }
+    a = IB_ARENA_NEW(ir_request_arena(rq), struct asking);
+    if (a == NULL) {
+        reg_admin_no_memory(rq);
+        return;
+    }
+    *a = (struct asking){reg_session_ref(self), rq, in->obj};
+    if (ir_call(reg_admin_reg(self)->rt, in->obj, &ir_op_ice_id, &options, none, got_type, a) == NULL) {
+        reg_session_unref(a->session);
+        reg_admin_no_memory(rq);
+    }
+}
+
+REG_ADMIN_OP(updateObject)
+{
+    if (reg_refuse_write(reg_admin_reg(self), rq))
+        return;
+    if (in->obj == NULL)
+        reg_throw_deployment(rq, "proxy is null");
+    else
+        submit_object(self, rq, &IceGrid_Admin_updateObject_op, REG_OBJECT_UPDATE, in->obj, IB_STR(""));
+}
+
+REG_ADMIN_OP(removeObject)
+{
+    struct reg_change *c;
+
+    if (reg_refuse_write(reg_admin_reg(self), rq))
+        return;
+    c = reg_admin_change(REG_OBJECT_REMOVE);
+    reg_admin_submit(self, rq, &IceGrid_Admin_removeObject_op, c, c != NULL ? reg_change_set_id(c, &in->id) : 0);
+}
+
+/* --- asking for objects ------------------------------------------------------------------------------------------ */
+
+REG_ADMIN_OP(getObjectInfo)
+{
+    struct reg_catalog *catalog = reg_admin_reg(self)->catalog;
+    struct IceGrid_Admin_getObjectInfo_out out = {.ret = {0}};
+    const struct reg_app_object *object = reg_catalog_app_object(catalog, &in->id);
+    int rc = 0;
+
+    if (object != NULL)
+        out.ret = (struct IceGrid_ObjectInfo){.proxy = object->proxy, .type = object->type};
+    else
+        rc = reg_catalog_object(catalog, &in->id, ir_request_arena(rq), &out.ret);
+    if (rc == IB_ENOTFOUND)
+        IceGrid_ObjectNotRegisteredException_throw(rq, &(struct IceGrid_ObjectNotRegisteredException){.id = in->id});
+    else if (rc != 0)
+        reg_admin_no_memory(rq);
+    else
+        IceGrid_Admin_getObjectInfo_reply(rq, &out);
+}
+
+/* Deployed objects, then those of the table; type NULL: all. */
+static int collect(struct reg_catalog *catalog, const struct ib_str *type, struct ib_arena *arena,
+                   struct IceGrid_ObjectInfoSeq *out)
+{
+    struct reg_app_object **deployed;
+    struct IceGrid_ObjectInfo *table;
+    size_t nd = reg_catalog_app_objects(catalog, type, arena, &deployed);
+    size_t nt = reg_catalog_objects(catalog, type, arena, &table);
+
+    if (nd == SIZE_MAX || nt == SIZE_MAX)
+        return IB_ENOMEM;
+    out->v = IB_ARENA_ARRAY(arena, nd + nt, struct IceGrid_ObjectInfo);
+    if (out->v == NULL)
+        return IB_ENOMEM;
+    for (size_t i = 0; i < nd; i++)
+        out->v[out->n++] = (struct IceGrid_ObjectInfo){.proxy = deployed[i]->proxy, .type = deployed[i]->type};
+    for (size_t i = 0; i < nt; i++)
+        out->v[out->n++] = table[i];
+    return 0;
+}
+
+REG_ADMIN_OP(getObjectInfosByType)
+{
+    struct IceGrid_Admin_getObjectInfosByType_out out = {.ret = {0}};
+
+    if (collect(reg_admin_reg(self)->catalog, &in->type, ir_request_arena(rq), &out.ret) != 0)
+        reg_admin_no_memory(rq);
+    else
+        IceGrid_Admin_getObjectInfosByType_reply(rq, &out);
+}
+
+/* One '*' stands for any text; without it the whole must be equal; "" takes everything. */
+static bool matches(struct ib_str text, struct ib_str expr)
+{
+    const char *star = expr.n != 0 ? memchr(expr.p, '*', expr.n) : NULL;
+    size_t head, tail;
+
+    if (expr.n == 0)
+        return true;
+    if (star == NULL)
+        return ib_str_eq(text, expr);
+    head = (size_t)(star - expr.p);
+    tail = expr.n - head - 1;
+    return text.n >= head + tail && memcmp(text.p, expr.p, head) == 0 &&
+           memcmp(text.p + text.n - tail, star + 1, tail) == 0;
+}
+
+REG_ADMIN_OP(getAllObjectInfos)
+{
+    struct IceGrid_Admin_getAllObjectInfos_out out = {.ret = {0}};
+    struct ib_arena *arena = ir_request_arena(rq);
+    size_t kept = 0;
+
+    if (collect(reg_admin_reg(self)->catalog, NULL, arena, &out.ret) != 0) {
+        reg_admin_no_memory(rq);
+        return;
+    }
+    for (size_t i = 0; i < out.ret.n; i++) {
+        struct ib_str text = ir_identity_format(&out.ret.v[i].proxy->id, IR_UNICODE, arena);
+
+        if (text.p != NULL && matches(text, in->expr))
+            out.ret.v[kept++] = out.ret.v[i];
+    }
+    out.ret.n = kept;
+    IceGrid_Admin_getAllObjectInfos_reply(rq, &out);
+}

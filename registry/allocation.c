@@ -1,0 +1,559 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Allocatable objects: who has which, who waits for which (icegrid-registry 7.3). Owners are kept by identity, beside
+   the catalog, so that an update of an application does not take anything from anybody. Waiting requests stand in one
+   line, oldest first; whoever is first and wants what became free gets it. A request that stopped waiting leaves
+   nothing behind. */
+#include "sessions.h"
+
+#include <moulin/base/clock.h>
+#include <moulin/base/log.h>
+
+#include <stdlib.h>
+
+#define MAX_WAITING 100000
+#define MAX_WAITING_PER_SESSION 1000
+
+struct alloc_server {
+    char *key; /* owns; the id */
+    struct reg_session *owner;
+    size_t n; /* objects of it that the owner has */
+    UT_hash_handle hh;
+};
+
+/* Exists while somebody has the object. */
+struct alloc_object {
+    uint8_t *key; /* owns; see make_key */
+    struct iw_identity id; /* borrows from key */
+    struct ib_str type; /* borrows from key */
+    struct reg_session *owner;
+    struct alloc_server *server; /* NULL: the server is not allocatable itself */
+    unsigned count;
+    struct ib_list owned; /* in owner->owned */
+    UT_hash_handle hh;
+};
+
+struct reg_alloc_request {
+    struct ib_list node; /* in reg_alloc.line */
+    struct ib_list mine; /* in session->waiting */
+    struct reg_alloc *alloc;
+    struct reg_session *session; /* borrows: its end cancels us */
+    struct ir_request *rq;
+    bool by_type;
+    struct iw_identity id; /* borrows from rq */
+    struct ib_str type; /* borrows from rq */
+    struct ic_timer timer;
+};
+
+struct reg_alloc {
+    struct reg_sessions *sessions;
+    struct alloc_object *objects;
+    struct alloc_server *servers;
+    struct ib_list line; /* reg_alloc_request.node */
+    size_t n_waiting;
+    struct reg_observer observer;
+};
+
+/* --- who has what ------------------------------------------------------------------------------------------------ */
+
+/* name length, name, NUL, category, NUL; the type follows and is not part of the key. */
+static uint8_t *make_key(const struct iw_identity *id, struct ib_str type, size_t *n)
+{
+    size_t head = sizeof(size_t);
+    uint8_t *key = calloc(1, head + id->name.n + id->category.n + type.n + 3), *p = key;
+
+    if (key == NULL)
+        return NULL;
+    memcpy(p, &id->name.n, head);
+    p += head;
+    memcpy(p, ib_cstr(id->name), id->name.n);
+    p += id->name.n + 1;
+    memcpy(p, ib_cstr(id->category), id->category.n);
+    p += id->category.n + 1;
+    memcpy(p, ib_cstr(type), type.n);
+    *n = head + id->name.n + id->category.n + 2;
+    return key;
+}
+
+static struct alloc_object *find_object(struct reg_alloc *a, const struct iw_identity *id)
+{
+    struct alloc_object *o = NULL;
+    size_t n;
+    uint8_t *key = make_key(id, IB_STR(""), &n);
+
+    if (key != NULL)
+        HASH_FIND(hh, a->objects, key, n, o);
+    free(key);
+    return o;
+}
+
+static struct alloc_server *find_server(struct reg_alloc *a, struct ib_str id)
+{
+    struct alloc_server *v = NULL;
+
+    HASH_FIND(hh, a->servers, ib_cstr(id), id.n, v);
+    return v;
+}
+
+/* The object's server when it is allocated as a whole. */
+static struct reg_server *whole_server(const struct reg_app_object *object)
+{
+    struct reg_server *v = object->adapter ? object->adapter->server : NULL;
+
+    return v != NULL && v->allocatable ? v : NULL;
+}
+
+static bool is_free(struct reg_alloc *a, const struct reg_app_object *object, const struct reg_session *s)
+{
+    const struct reg_server *whole = whole_server(object);
+    const struct alloc_server *v = whole ? find_server(a, whole->id) : NULL;
+
+    return find_object(a, &object->id) == NULL && (v == NULL || v->owner == s);
+}
+
+static struct alloc_server *take_server(struct reg_alloc *a, struct ib_str id, struct reg_session *s)
+{
+    struct alloc_server *v = find_server(a, id);
+
+    if (v == NULL) {
+        v = calloc(1, sizeof(*v));
+        if (v == NULL || (v->key = strndup(ib_cstr(id), id.n)) == NULL) {
+            free(v);
+            return NULL;
+        }
+        v->owner = s;
+        HASH_ADD_KEYPTR(hh, a->servers, v->key, id.n, v);
+        if (v->hh.tbl == NULL) {
+            free(v->key);
+            free(v);
+            return NULL;
+        }
+        reg_trace(a->sessions->reg, REG_TRACE_SERVER, 2, "server `%s' allocated by `%s'", ib_cstr(id),
+                  ib_cstr(s->user));
+    }
+    v->n++;
+    return v;
+}
+
+static void leave_server(struct reg_alloc *a, struct alloc_server *v)
+{
+    if (--v->n > 0)
+        return;
+    reg_trace(a->sessions->reg, REG_TRACE_SERVER, 2, "server `%s' released by `%s'", v->key, ib_cstr(v->owner->user));
+    HASH_DEL(a->servers, v);
+    free(v->key);
+    free(v);
+}
+
+static int take(struct reg_alloc *a, const struct reg_app_object *object, struct reg_session *s)
+{
+    const struct reg_server *whole = whole_server(object);
+    struct alloc_object *o = calloc(1, sizeof(*o));
+    size_t n;
+
+    if (o == NULL)
+        return IB_ENOMEM;
+    o->key = make_key(&object->id, object->type, &n);
+    if (o->key == NULL)
+        goto fail;
+    o->id.name = (struct ib_str){(char *)o->key + sizeof(size_t), object->id.name.n};
+    o->id.category = (struct ib_str){o->id.name.p + o->id.name.n + 1, object->id.category.n};
+    o->type = (struct ib_str){o->id.category.p + o->id.category.n + 1, object->type.n};
+    if (whole != NULL && (o->server = take_server(a, whole->id, s)) == NULL)
+        goto fail;
+    HASH_ADD_KEYPTR(hh, a->objects, o->key, n, o);
+    if (o->hh.tbl == NULL) {
+        if (o->server != NULL)
+            leave_server(a, o->server);
+        goto fail;
+    }
+    o->owner = s;
+    o->count = 1;
+    ib_list_append(&s->owned, &o->owned);
+    reg_trace(a->sessions->reg, REG_TRACE_OBJECT, 2, "object `%s' allocated by `%s'", o->id.name.p, ib_cstr(s->user));
+    return 0;
+fail:
+    free(o->key);
+    free(o);
+    return IB_ENOMEM;
+}
+
+/* --- answering --------------------------------------------------------------------------------------------------- */
+
+static void refuse(struct ir_request *rq, const char *reason)
+{
+    IceGrid_AllocationException_throw(rq, &(struct IceGrid_AllocationException){.reason = ib_str(reason)});
+}
+
+static void refuse_type(struct ir_request *rq, struct ib_str type)
+{
+    struct ib_str reason =
+        ib_arena_printf(ir_request_arena(rq), "no allocatable objects with type `%s' registered", ib_cstr(type));
+
+    refuse(rq, ib_cstr(reason));
+}
+
+static void refuse_unknown(struct ir_request *rq, const struct iw_identity *id)
+{
+    IceGrid_ObjectNotRegisteredException_throw(rq, &(struct IceGrid_ObjectNotRegisteredException){.id = *id});
+}
+
+static void refuse_timeout(struct ir_request *rq)
+{
+    static const struct IceGrid_AllocationTimeoutException late = {.base = {.reason = {"", 0}}};
+
+    IceGrid_AllocationTimeoutException_throw(rq, &late);
+}
+
+/* An answer that waits until the router lets the client reach the object. */
+struct answer {
+    struct ir_request *rq;
+    struct iw_proxy *proxy;
+    bool by_type;
+};
+
+static void send_answer(void *arg, bool ok)
+{
+    struct answer *a = arg;
+
+    (void)ok; /* the object is the session's either way; the router refuses what it was not told */
+    if (a->by_type)
+        IceGrid_Session_allocateObjectByType_reply(a->rq,
+                                                   &(struct IceGrid_Session_allocateObjectByType_out){.ret = a->proxy});
+    else
+        IceGrid_Session_allocateObjectById_reply(a->rq,
+                                                 &(struct IceGrid_Session_allocateObjectById_out){.ret = a->proxy});
+}
+
+static void grant(struct reg_session *s, struct ir_request *rq, const struct reg_app_object *object, bool by_type)
+{
+    struct answer *a = IB_ARENA_NEW(ir_request_arena(rq), struct answer);
+
+    if (a != NULL)
+        a->proxy = iw_proxy_copy(object->proxy, ir_request_arena(rq));
+    if (a == NULL || a->proxy == NULL) {
+        ir_request_fail_local(rq, IB_ENOMEM, "out of memory");
+        return;
+    }
+    a->rq = rq;
+    a->by_type = by_type;
+    reg_filter_identities(s, true, &object->id, 1, send_answer, a);
+}
+
+/* Takes a free object and answers, or says that memory is short. */
+static void take_and_grant(struct reg_session *s, struct ir_request *rq, const struct reg_app_object *object,
+                           bool by_type)
+{
+    int rc = take(s->sessions->alloc, object, s);
+
+    if (rc != 0)
+        ir_request_fail_local(rq, rc, ib_err_text(rc));
+    else
+        grant(s, rq, object, by_type);
+}
+
+/* --- the line ---------------------------------------------------------------------------------------------------- */
+
+/* Out of the line; the caller answers. */
+static struct ir_request *leave(struct reg_alloc_request *r)
+{
+    struct ir_request *rq = r->rq;
+
+    ir_request_on_cancel(rq, NULL, NULL);
+    ib_list_remove(&r->node);
+    ib_list_remove(&r->mine);
+    r->alloc->n_waiting--;
+    r->session->n_waiting--;
+    ic_timer_fini(&r->timer);
+    free(r);
+    return rq;
+}
+
+static void on_timeout(void *arg)
+{
+    refuse_timeout(leave(arg));
+}
+
+static void on_cancel(void *arg, struct ir_request *rq)
+{
+    (void)rq;
+    refuse(leave(arg), "connection closed");
+}
+
+static void wait_in_line(struct reg_session *s, struct ir_request *rq, const struct iw_identity *id,
+                         const struct ib_str *type)
+{
+    struct reg_alloc *a = s->sessions->alloc;
+    struct reg_alloc_request *r;
+
+    if (s->allocation_timeout_ms == 0) {
+        refuse_timeout(rq);
+        return;
+    }
+    if (a->n_waiting >= MAX_WAITING || s->n_waiting >= MAX_WAITING_PER_SESSION) {
+        refuse(rq, "too many allocation requests are waiting");
+        return;
+    }
+    r = calloc(1, sizeof(*r));
+    if (r == NULL) {
+        ir_request_fail_local(rq, IB_ENOMEM, "out of memory");
+        return;
+    }
+    r->alloc = a;
+    r->session = s;
+    r->rq = rq;
+    r->by_type = type != NULL;
+    if (type != NULL)
+        r->type = *type;
+    else
+        r->id = *id;
+    ib_list_append(&a->line, &r->node);
+    ib_list_append(&s->waiting, &r->mine);
+    a->n_waiting++;
+    s->n_waiting++;
+    ic_timer_init(&r->timer, s->sessions->reg->loop, on_timeout, r);
+    if (s->allocation_timeout_ms > 0)
+        ic_timer_start(&r->timer, s->allocation_timeout_ms);
+    ir_request_on_cancel(rq, on_cancel, r);
+}
+
+/* --- becoming free ------------------------------------------------------------------------------------------------ */
+
+/* What a release gives back. */
+struct freed {
+    struct iw_identity id;
+    struct ib_str type, server; /* server: empty unless it became free as a whole */
+};
+
+/* A free object of that type on that server. */
+static struct reg_app_object *free_on_server(struct reg_alloc *a, struct ib_str server_id, struct ib_str type,
+                                             const struct reg_session *s)
+{
+    struct reg_server *server = reg_catalog_server(a->sessions->reg->catalog, server_id);
+
+    for (size_t i = 0; server != NULL && i < server->app->n_allocatables; i++) {
+        struct reg_app_object *o = &server->app->allocatables[i];
+
+        if (ib_str_eq(o->type, type) && whole_server(o) == server && is_free(a, o, s))
+            return o;
+    }
+    return NULL;
+}
+
+/* What of the freed things this request may have; NULL: nothing. */
+static struct reg_app_object *wants(struct reg_alloc *a, const struct reg_alloc_request *r, const struct freed *f)
+{
+    struct reg_catalog *catalog = a->sessions->reg->catalog;
+    struct reg_app_object *o = NULL;
+
+    if (!r->by_type) {
+        if (f->server.n == 0 && !iw_identity_equal(&r->id, &f->id))
+            return NULL;
+        o = reg_catalog_allocatable(catalog, &r->id);
+        return o != NULL && is_free(a, o, r->session) ? o : NULL;
+    }
+    if (ib_str_eq(r->type, f->type))
+        o = reg_catalog_allocatable(catalog, &f->id);
+    if (o != NULL && ib_str_eq(o->type, r->type) && is_free(a, o, r->session))
+        return o;
+    return f->server.n != 0 ? free_on_server(a, f->server, r->type, r->session) : NULL;
+}
+
+/* Two requests of one session for the same object: the second is satisfied with the first. */
+static bool has_it_already(struct reg_alloc *a, const struct reg_alloc_request *r)
+{
+    struct alloc_object *o = r->by_type ? NULL : find_object(a, &r->id);
+
+    if (o == NULL || o->owner != r->session)
+        return false;
+    o->count++;
+    return true;
+}
+
+static void serve_line(struct reg_alloc *a, const struct freed *f)
+{
+    IB_LIST_FOREACH_SAFE(it, &a->line)
+    {
+        struct reg_alloc_request *r = IB_CONTAINER(it, struct reg_alloc_request, node);
+        struct reg_app_object *o = wants(a, r, f);
+        struct reg_session *s = r->session;
+        bool by_type = r->by_type;
+
+        if (o != NULL) {
+            take_and_grant(s, leave(r), o, by_type);
+        } else if (!by_type && iw_identity_equal(&r->id, &f->id) && has_it_already(a, r)) {
+            o = reg_catalog_allocatable(a->sessions->reg->catalog, &r->id);
+            if (o != NULL)
+                grant(s, leave(r), o, false);
+        }
+    }
+}
+
+/* Ends the ownership and gives the object to the next in line. */
+static void give_back(struct reg_alloc *a, struct alloc_object *o)
+{
+    struct freed f = {.id = o->id, .type = o->type, .server = IB_STR("")};
+    char *server = NULL;
+
+    reg_trace(a->sessions->reg, REG_TRACE_OBJECT, 2, "object `%s' released by `%s'", o->id.name.p,
+              ib_cstr(o->owner->user));
+    if (!o->owner->gone)
+        reg_filter_identities(o->owner, false, &o->id, 1, NULL, NULL);
+    HASH_DEL(a->objects, o);
+    ib_list_remove(&o->owned);
+    if (o->server != NULL) {
+        if (o->server->n == 1 && (server = strdup(o->server->key)) != NULL)
+            f.server = ib_str(server);
+        leave_server(a, o->server);
+    }
+    serve_line(a, &f);
+    free(server);
+    free(o->key);
+    free(o);
+}
+
+/* --- operations -------------------------------------------------------------------------------------------------- */
+
+void reg_allocate_by_id(struct reg_session *s, struct ir_request *rq, const struct iw_identity *id)
+{
+    struct reg_alloc *a = s->sessions->alloc;
+    struct reg_app_object *object = reg_catalog_allocatable(s->sessions->reg->catalog, id);
+    const struct alloc_object *o = find_object(a, id);
+
+    if (object == NULL)
+        refuse_unknown(rq, id);
+    else if (o != NULL && o->owner == s)
+        refuse(rq, "already allocated by the session");
+    else if (is_free(a, object, s))
+        take_and_grant(s, rq, object, false);
+    else
+        wait_in_line(s, rq, id, NULL);
+}
+
+/* One of the free objects of the type, each as likely; *n is how many objects the type has. */
+static struct reg_app_object *choose(struct reg_alloc *a, struct reg_session *s, struct ib_str type,
+                                     struct ib_arena *arena, size_t *n)
+{
+    struct reg_app_object **v, *chosen = NULL;
+    uint32_t seen = 0, r;
+
+    *n = reg_catalog_allocatables(a->sessions->reg->catalog, &type, arena, &v);
+    for (size_t i = 0; *n != SIZE_MAX && i < *n; i++) {
+        if (!is_free(a, v[i], s))
+            continue;
+        ib_random(&r, sizeof(r));
+        if (r % ++seen == 0)
+            chosen = v[i];
+    }
+    return chosen;
+}
+
+void reg_allocate_by_type(struct reg_session *s, struct ir_request *rq, struct ib_str type)
+{
+    size_t n;
+    struct reg_app_object *object = choose(s->sessions->alloc, s, type, ir_request_arena(rq), &n);
+
+    if (n == SIZE_MAX)
+        ir_request_fail_local(rq, IB_ENOMEM, "out of memory");
+    else if (n == 0)
+        refuse_type(rq, type);
+    else if (object != NULL)
+        take_and_grant(s, rq, object, true);
+    else
+        wait_in_line(s, rq, NULL, &type);
+}
+
+void reg_release(struct reg_session *s, struct ir_request *rq, const struct iw_identity *id)
+{
+    struct reg_alloc *a = s->sessions->alloc;
+    struct alloc_object *o = find_object(a, id);
+
+    if (reg_catalog_allocatable(s->sessions->reg->catalog, id) == NULL) {
+        refuse_unknown(rq, id);
+        return;
+    }
+    if (o == NULL || o->owner != s) {
+        refuse(rq, "can't release object which is not allocated");
+        return;
+    }
+    if (--o->count == 0)
+        give_back(a, o);
+    IceGrid_Session_releaseObject_reply(rq, NULL);
+}
+
+void reg_alloc_session_gone(struct reg_session *s)
+{
+    while (!ib_list_empty(&s->waiting))
+        refuse(leave(IB_CONTAINER(s->waiting.next, struct reg_alloc_request, mine)), "session destroyed");
+    while (!ib_list_empty(&s->owned))
+        give_back(s->sessions->alloc, IB_CONTAINER(s->owned.next, struct alloc_object, owned));
+}
+
+/* --- changes of what is deployed ---------------------------------------------------------------------------------- */
+
+static void refuse_gone(struct reg_alloc_request *r)
+{
+    struct iw_identity id = r->id; /* these live with the request */
+    struct ib_str type = r->type;
+    bool by_type = r->by_type;
+    struct ir_request *rq = leave(r);
+
+    if (by_type)
+        refuse_type(rq, type);
+    else
+        refuse_unknown(rq, &id);
+}
+
+/* After an application came, changed or went: requests for what is no more are refused, new objects are handed out. */
+static void on_event(struct reg_observer *observer, const struct reg_event *ev)
+{
+    struct reg_alloc *a = IB_CONTAINER(observer, struct reg_alloc, observer);
+    struct reg_catalog *catalog = a->sessions->reg->catalog;
+
+    if (ev->topic != REG_TOPIC_APPLICATION)
+        return;
+    IB_LIST_FOREACH_SAFE(it, &a->line)
+    {
+        struct reg_alloc_request *r = IB_CONTAINER(it, struct reg_alloc_request, node);
+        struct reg_session *s = r->session;
+        struct reg_app_object *o;
+        bool by_type = r->by_type;
+        size_t n = 1;
+
+        if (by_type) {
+            struct ib_arena arena;
+
+            ib_arena_init(&arena, 0);
+            o = choose(a, s, r->type, &arena, &n);
+            ib_arena_fini(&arena);
+        } else {
+            o = reg_catalog_allocatable(catalog, &r->id);
+            n = o != NULL;
+            o = o != NULL && is_free(a, o, s) ? o : NULL;
+        }
+        if (o != NULL)
+            take_and_grant(s, leave(r), o, by_type);
+        else if (n == 0)
+            refuse_gone(r);
+    }
+}
+
+struct reg_alloc *reg_alloc_new(struct reg_sessions *ss)
+{
+    struct reg_alloc *a = calloc(1, sizeof(*a));
+
+    if (a == NULL)
+        return NULL;
+    a->sessions = ss;
+    ib_list_init(&a->line);
+    a->observer.event = on_event;
+    reg_observe(ss->reg, &a->observer);
+    return a;
+}
+
+void reg_alloc_free(struct reg_alloc *a)
+{
+    if (a == NULL)
+        return;
+    reg_unobserve(&a->observer);
+    free(a);
+}

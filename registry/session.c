@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Sessions: birth, signs of life, end; the part of the registry that holds them all; and the operations of
+   IceGrid::Session (icegrid-registry 7.2). */
+#include "sessions.h"
+
+#include <moulin/base/clock.h>
+#include <moulin/base/log.h>
+
+#include <stdlib.h>
+
+#define MAX_SESSIONS 50000
+#define MAX_SESSIONS_PER_CONNECTION 1000
+
+static const char *const kind_names[REG_SESSION_KINDS] = {"client", "admin"};
+
+/* --- connections ------------------------------------------------------------------------------------------------- */
+
+static void conn_drop(struct reg_session_conn *c)
+{
+    HASH_DEL(c->sessions->conns, c);
+    ir_conn_off_close(&c->hook);
+    free(c);
+}
+
+static void on_conn_close(struct ir_conn_hook *hook, struct ir_conn *conn, const struct ib_err *why)
+{
+    struct reg_session_conn *c = IB_CONTAINER(hook, struct reg_session_conn, hook);
+
+    (void)conn;
+    (void)why;
+    c->n++; /* the last session's end must not free it under the loop */
+    while (!ib_list_empty(&c->mine))
+        reg_session_destroy(IB_CONTAINER(c->mine.next, struct reg_session, conn_node));
+    conn_drop(c);
+}
+
+static void on_heartbeat(void *arg, struct ir_conn *conn)
+{
+    struct reg_session_conn *c = arg;
+
+    (void)conn;
+    IB_LIST_FOREACH(it, &c->mine)
+    {
+        reg_session_seen(IB_CONTAINER(it, struct reg_session, conn_node));
+    }
+}
+
+static int conn_attach(struct reg_session *s, struct ir_conn *conn)
+{
+    struct reg_sessions *ss = s->sessions;
+    struct reg_session_conn *c = NULL;
+
+    HASH_FIND_PTR(ss->conns, &conn, c);
+    if (c == NULL) {
+        c = calloc(1, sizeof(*c));
+        if (c == NULL)
+            return IB_ENOMEM;
+        c->conn = conn;
+        c->sessions = ss;
+        ib_list_init(&c->mine);
+        HASH_ADD_PTR(ss->conns, conn, c);
+        if (c->hh.tbl == NULL) {
+            free(c);
+            return IB_ENOMEM;
+        }
+        c->hook.fn = on_conn_close;
+        ir_conn_on_close(conn, &c->hook);
+        ir_conn_on_heartbeat(conn, on_heartbeat, c);
+    } else if (c->n >= MAX_SESSIONS_PER_CONNECTION) {
+        return IB_ELIMIT;
+    }
+    c->n++;
+    s->conn = c;
+    ib_list_append(&c->mine, &s->conn_node);
+    return 0;
+}
+
+static void conn_detach(struct reg_session *s)
+{
+    struct reg_session_conn *c = s->conn;
+
+    if (c == NULL)
+        return;
+    s->conn = NULL;
+    ib_list_remove(&s->conn_node);
+    if (--c->n > 0)
+        return;
+    ir_conn_on_heartbeat(c->conn, NULL, NULL);
+    conn_drop(c);
+}
+
+/* --- life -------------------------------------------------------------------------------------------------------- */
+
+struct reg_session *reg_session_ref(struct reg_session *s)
+{
+    s->refs++;
+    return s;
+}
+
+void reg_session_unref(struct reg_session *s)
+{
+    if (--s->refs > 0)
+        return;
+    ic_timer_fini(&s->timer);
+    ib_arena_fini(&s->arena);
+    free(s);
+}
+
+void reg_session_seen(struct reg_session *s)
+{
+    s->seen_ms = ib_clock_ms();
+}
+
+static void on_timer(void *arg)
+{
+    struct reg_session *s = arg;
+    int64_t left = s->seen_ms + (int64_t)s->timeout_s * 1000 - ib_clock_ms();
+
+    if (left > 0) {
+        ic_timer_start(&s->timer, left);
+        return;
+    }
+    reg_trace(s->sessions->reg, REG_TRACE_SESSION, 1, "%s session `%s' has timed out", kind_names[s->kind],
+              ib_cstr(s->user));
+    reg_session_destroy(s);
+}
+
+static int copy_wish(struct reg_session *s, const struct reg_session_wish *wish)
+{
+    s->user = ib_arena_str(&s->arena, wish->user);
+    s->id = reg_uuid_identity(s->sessions->reg->cfg.instance, &s->arena);
+    s->admin_id = reg_uuid_identity(s->sessions->reg->cfg.instance, &s->arena);
+    s->proxy = ir_adapter_direct_proxy(wish->adapter, &s->id, &s->arena);
+    if (wish->control != NULL) {
+        s->control = iw_proxy_copy(wish->control, &s->arena);
+        if (s->control == NULL)
+            return IB_ENOMEM;
+    }
+    return s->user.p && s->id.name.p && s->admin_id.name.p && s->proxy ? 0 : IB_ENOMEM;
+}
+
+static int add_servants(struct reg_session *s)
+{
+    bool admin = s->kind == REG_ADMIN_SESSION;
+    int rc;
+
+    s->servant = (struct ir_servant){
+        .iface = admin ? &IceGrid_AdminSession_iface : &IceGrid_Session_iface,
+        .vtable = admin ? (const void *)&reg_admin_session_vtable : (const void *)&reg_session_vtable,
+        .self = s,
+        .before = reg_session_may_call,
+    };
+    s->admin = (struct ir_servant){
+        .iface = &IceGrid_Admin_iface, .vtable = &reg_admin_vtable, .self = s, .before = reg_session_may_call};
+    rc = ir_adapter_add(s->adapter, &s->id, "", &s->servant);
+    if (rc == 0 && admin) {
+        rc = ir_adapter_add(s->adapter, &s->admin_id, "", &s->admin);
+        if (rc != 0)
+            ir_adapter_remove(s->adapter, &s->id, "");
+    }
+    return rc;
+}
+
+static struct reg_session *refuse(struct reg_session *s, int code, const char *text, struct ib_err *err)
+{
+    ib_err_set(err, code, "%s", text);
+    if (s != NULL) {
+        conn_detach(s);
+        reg_session_unref(s);
+    }
+    return NULL;
+}
+
+struct reg_session *reg_session_new(struct reg_sessions *ss, const struct reg_session_wish *wish, struct ib_err *err)
+{
+    struct reg_session *s;
+    int rc;
+
+    if (ss->n >= MAX_SESSIONS || ss->reg->stopping)
+        return refuse(NULL, IB_ELIMIT, "too many sessions", err);
+    s = calloc(1, sizeof(*s));
+    if (s == NULL)
+        return refuse(NULL, IB_ENOMEM, "out of memory", err);
+    s->refs = 1;
+    s->sessions = ss;
+    s->kind = (uint8_t)wish->kind;
+    s->adapter = wish->adapter;
+    s->filters = wish->filters;
+    s->timeout_s = wish->timeout_s;
+    s->allocation_timeout_ms = -1;
+    ib_arena_init(&s->arena, 0);
+    ib_list_init(&s->node);
+    ib_list_init(&s->conn_node);
+    ib_list_init(&s->owned);
+    ib_list_init(&s->waiting);
+    ic_timer_init(&s->timer, ss->reg->loop, on_timer, s);
+    rc = copy_wish(s, wish);
+    if (rc == 0 && wish->conn != NULL)
+        rc = conn_attach(s, wish->conn);
+    if (rc == 0)
+        rc = add_servants(s);
+    if (rc != 0)
+        return refuse(s, rc, rc == IB_ELIMIT ? "too many sessions on this connection" : "out of memory", err);
+    ib_list_append(&ss->all, &s->node);
+    ss->n++;
+    reg_session_seen(s);
+    if (s->timeout_s > 0)
+        ic_timer_start(&s->timer, (int64_t)s->timeout_s * 1000);
+    reg_trace(ss->reg, REG_TRACE_SESSION, 1, "%s session `%s' created", kind_names[s->kind], ib_cstr(s->user));
+    return s;
+}
+
+void reg_session_destroy(struct reg_session *s)
+{
+    struct reg_sessions *ss = s->sessions;
+
+    if (s->gone)
+        return;
+    s->gone = true;
+    ib_list_remove(&s->node);
+    ss->n--;
+    ic_timer_stop(&s->timer);
+    ir_adapter_remove(s->adapter, &s->id, "");
+    if (s->kind == REG_ADMIN_SESSION)
+        ir_adapter_remove(s->adapter, &s->admin_id, "");
+    if (s->callback_category.n != 0 && ir_adapter_set_default(ss->reg->server, s->callback_category, NULL) != 0)
+        ib_log_warning(ss->reg->log, "cannot withdraw the callbacks of an admin session");
+    conn_detach(s);
+    if (ss->lock == s)
+        ss->lock = NULL;
+    reg_observers_free(s->observers);
+    s->observers = NULL;
+    reg_alloc_session_gone(s);
+    reg_trace(ss->reg, REG_TRACE_SESSION, 1, "%s session `%s' destroyed", kind_names[s->kind], ib_cstr(s->user));
+    reg_session_unref(s);
+}
+
+bool reg_session_may_call(void *self, struct ir_request *rq, const struct iw_op *op)
+{
+    struct reg_session *s = self;
+
+    if (s->conn != NULL && ir_request_conn(rq) != s->conn->conn) {
+        ir_request_fail(rq, IR_OBJECT_NOT_EXIST, NULL);
+        return false;
+    }
+    /* Routers keep a session alive with ice_ping (glacier2-router 14.1). */
+    if (op == &ir_op_ice_ping)
+        reg_session_seen(s);
+    return true;
+}
+
+/* --- IceGrid::Session -------------------------------------------------------------------------------------------- */
+
+static void session_destroy(void *self, struct ir_request *rq, const struct Glacier2_Session_destroy_in *in)
+{
+    (void)in;
+    reg_session_destroy(self);
+    Glacier2_Session_destroy_reply(rq, NULL);
+}
+
+static void session_keep_alive(void *self, struct ir_request *rq, const struct IceGrid_Session_keepAlive_in *in)
+{
+    const struct reg_session *s = self;
+
+    (void)in;
+    reg_session_seen(self);
+    reg_trace(s->sessions->reg, REG_TRACE_SESSION, 2, "client session `%s' keep alive", ib_cstr(s->user));
+    IceGrid_Session_keepAlive_reply(rq, NULL);
+}
+
+static void session_allocate_by_id(void *self, struct ir_request *rq,
+                                   const struct IceGrid_Session_allocateObjectById_in *in)
+{
+    reg_allocate_by_id(self, rq, &in->id);
+}
+
+static void session_allocate_by_type(void *self, struct ir_request *rq,
+                                     const struct IceGrid_Session_allocateObjectByType_in *in)
+{
+    reg_allocate_by_type(self, rq, in->type);
+}
+
+static void session_release(void *self, struct ir_request *rq, const struct IceGrid_Session_releaseObject_in *in)
+{
+    reg_release(self, rq, &in->id);
+}
+
+static void session_set_timeout(void *self, struct ir_request *rq,
+                                const struct IceGrid_Session_setAllocationTimeout_in *in)
+{
+    ((struct reg_session *)self)->allocation_timeout_ms = in->timeout;
+    IceGrid_Session_setAllocationTimeout_reply(rq, NULL);
+}
+
+const struct IceGrid_Session_servant reg_session_vtable = {
+    .destroy = session_destroy,
+    .keepAlive = session_keep_alive,
+    .allocateObjectById = session_allocate_by_id,
+    .allocateObjectByType = session_allocate_by_type,
+    .releaseObject = session_release,
+    .setAllocationTimeout = session_set_timeout,
+};
+
+/* --- the part ---------------------------------------------------------------------------------------------------- */
+
+static void part_stop(void *state)
+{
+    struct reg_sessions *ss = state;
+
+    reg_session_managers_stop(ss);
+    reg_registry_servant_stop(ss);
+    for (size_t i = 0; i < REG_VERIFIERS; i++)
+        auth_verifier_free(ss->verifiers[i]);
+    auth_helper_free(ss->helper);
+    while (!ib_list_empty(&ss->all))
+        reg_session_destroy(IB_CONTAINER(ss->all.next, struct reg_session, node));
+    reg_alloc_free(ss->alloc);
+    free(ss);
+}
+
+static int configure_verifiers(struct reg_sessions *ss, struct ib_err *err)
+{
+    const char *instance = ib_cstr(ss->reg->cfg.instance);
+    const struct auth_setting settings[REG_VERIFIERS] = {
+        [REG_VERIFY_CLIENT] = {"IceGrid.Registry.PermissionsVerifier", "IceGrid.Registry.CryptPasswords", instance,
+                               false},
+        [REG_VERIFY_ADMIN] = {"IceGrid.Registry.AdminPermissionsVerifier", "IceGrid.Registry.AdminCryptPasswords",
+                              instance, false},
+        [REG_VERIFY_CLIENT_SSL] = {"IceGrid.Registry.SSLPermissionsVerifier", NULL, instance, true},
+        [REG_VERIFY_ADMIN_SSL] = {"IceGrid.Registry.AdminSSLPermissionsVerifier", NULL, instance, true},
+    };
+
+    ss->helper = auth_helper_new(ss->reg->loop, NULL);
+    if (ss->helper == NULL)
+        return ib_err_set(err, IB_ENOMEM, "out of memory");
+    for (size_t i = 0; i < REG_VERIFIERS; i++) {
+        int rc = auth_verifier_configure(ss->reg->rt, ss->helper, &settings[i], &ss->verifiers[i], err);
+
+        if (rc == IB_EPARSEPROXY || rc == IB_EPARSEENDPOINT || rc == IB_EPARSEIDENTITY || rc == IB_EILLEGALIDENTITY)
+            ib_log_error(ss->reg->log, "%s: these sessions are refused", err->text); /* as the original: 13 */
+        else if (rc != 0)
+            return rc;
+    }
+    return 0;
+}
+
+static void *part_start(struct reg *reg, struct ib_err *err)
+{
+    struct reg_sessions *ss = calloc(1, sizeof(*ss));
+    int rc;
+
+    if (ss == NULL) {
+        ib_err_set(err, IB_ENOMEM, "out of memory");
+        return NULL;
+    }
+    ss->reg = reg;
+    ib_list_init(&ss->all);
+    ss->alloc = reg_alloc_new(ss);
+    rc = ss->alloc == NULL ? ib_err_set(err, IB_ENOMEM, "out of memory") : configure_verifiers(ss, err);
+    if (rc == 0)
+        rc = reg_registry_servant_start(ss, err);
+    if (rc == 0)
+        rc = reg_session_managers_start(ss, err);
+    if (rc == 0)
+        return ss;
+    part_stop(ss);
+    return NULL;
+}
+
+const struct reg_part reg_sessions_part = {"sessions", part_start, part_stop};
