@@ -43,8 +43,9 @@ static void reply_ids(struct ir_request *rq, const struct iw_iface *iface)
 }
 
 /* The operations of 11.2; false: op is none of them. Their mode is not checked (11.3). */
-static bool dispatch_builtin(struct ir_request *rq, const struct iw_iface *iface)
+static bool dispatch_builtin(struct ir_request *rq, struct ir_servant *s)
 {
+    const struct iw_iface *iface = s->iface;
     static const struct iw_op *const ops[] = {&ir_op_ice_ping, &ir_op_ice_isA, &ir_op_ice_id, &ir_op_ice_ids};
     const struct iw_op *op = NULL;
     for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++) {
@@ -53,6 +54,8 @@ static bool dispatch_builtin(struct ir_request *rq, const struct iw_iface *iface
     }
     if (!op)
         return false;
+    if (s->before && !s->before(s->self, rq, op))
+        return true;
     void *in = NULL;
     if (decode_params(rq, op, &in))
         return true;
@@ -72,7 +75,7 @@ static bool dispatch_builtin(struct ir_request *rq, const struct iw_iface *iface
 
 static void dispatch_typed(struct ir_request *rq, struct ir_servant *s)
 {
-    if (dispatch_builtin(rq, s->iface))
+    if (dispatch_builtin(rq, s))
         return;
     const struct iw_op *op = iw_iface_find(s->iface, rq->info.operation);
     if (!op) {

@@ -16,7 +16,7 @@ struct ir_servant {
     const void *vtable; /* struct <Interface>_servant */
     void *self;
     void (*raw)(void *self, struct ir_request *rq);
-    /* May be NULL. Asked before each typed dispatch; false: it has answered already (e.g. refused). */
+    /* May be NULL. Asked before each typed dispatch, ice_ping and its like included; false: it has answered already (e.g. refused). */
     bool (*before)(void *self, struct ir_request *rq, const struct iw_op *op);
 };
 
