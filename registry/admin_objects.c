@@ -58,22 +58,21 @@ static int adapter_infos(struct reg_catalog *catalog, struct ib_str id, struct i
                          struct IceGrid_AdapterInfoSeq *out)
 {
     const struct reg_adapter *adapter = reg_catalog_adapter(catalog, id);
-    const struct reg_group *group = reg_catalog_group(catalog, id);
+    struct reg_adapter **members;
 
-    if (adapter != NULL || group != NULL) {
-        size_t n = adapter != NULL ? 1 : group->n_members;
-
-        out->v = IB_ARENA_ARRAY(arena, n, struct IceGrid_AdapterInfo);
-        if (out->v == NULL)
-            return IB_ENOMEM;
-        if (adapter != NULL) {
+    if (adapter != NULL) {
+        out->v = IB_ARENA_NEW(arena, struct IceGrid_AdapterInfo);
+        if (out->v != NULL)
             out->v[out->n++] = deployed_info(adapter);
-            return 0;
-        }
-        IB_LIST_FOREACH(it, &group->members)
-        {
-            out->v[out->n++] = deployed_info(IB_CONTAINER(it, struct reg_adapter, member));
-        }
+        return out->v != NULL ? 0 : IB_ENOMEM;
+    }
+    if (reg_catalog_group(catalog, id) != NULL) {
+        size_t n = reg_catalog_members(catalog, id, arena, &members);
+
+        if (n == SIZE_MAX || (out->v = IB_ARENA_ARRAY(arena, n, struct IceGrid_AdapterInfo)) == NULL)
+            return IB_ENOMEM;
+        for (size_t i = 0; i < n; i++)
+            out->v[out->n++] = deployed_info(members[i]);
         return 0;
     }
     if (reg_catalog_has_dynamic(catalog, id)) {
