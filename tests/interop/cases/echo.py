@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 
+from lib import certificates
 from lib.bindings import Ice
 from lib.process import Daemon, free_port, wait_until
 
@@ -22,33 +23,44 @@ def program(name):
 class Echo:
     """One server of ::Vec::I: ZeroC's runtime in Python, or ours."""
 
-    def __init__(self, flavour, *options):
+    def __init__(self, flavour, transport="tcp"):
         self.flavour = flavour
+        self.transport = transport
         self.directory = tempfile.mkdtemp(prefix="moulin-echo-")
         self.ports = {"Echo": free_port()}
-        self.options = options
         self.communicators = []
+        if self.secure():
+            certificates.make(self.directory)
         self.start()
+
+    def secure(self):
+        return self.transport in ("ssl", "wss")
+
+    def tls(self, who):
+        return ["Ice.Plugin.IceSSL=IceSSL:createIceSSL", "IceSSL.DefaultDir=" + self.directory, "IceSSL.CAs=ca.pem",
+                "IceSSL.CertFile=%s.pem" % who, "IceSSL.KeyFile=%s.key" % who, "IceSSL.VerifyPeer=2"]
+
+    def endpoint(self):
+        return "%s -h 127.0.0.1 -p %d" % (self.transport, self.ports["Echo"])
 
     def start(self):
         peer = [sys.executable, "-B", os.path.join(HERE, "..", "echo_peer.py")]
         argv = peer if self.flavour == "zeroc" else [program("echo_server")]
-        endpoint = "tcp -h 127.0.0.1 -p %d" % self.ports["Echo"]
-        self.daemon = Daemon("echo", argv + ["--Echo.Endpoints=" + endpoint, "--Ice.PrintAdapterReady=1",
-                                             "--Ice.Warn.Dispatch=0", *self.options], self.directory)
+        options = ["Echo.Endpoints=" + self.endpoint(), "Ice.PrintAdapterReady=1", "Ice.Warn.Dispatch=0"]
+        options += self.tls("server") if self.secure() else []
+        self.daemon = Daemon("echo", argv + ["--" + o for o in options], self.directory)
         self.daemon.await_line("Echo ready")
 
     def communicator(self, *properties):
         data = Ice.InitializationData()
         data.properties = Ice.createProperties()
-        for line in properties:
+        for line in list(properties) + (self.tls("alice") if self.secure() else []):
             data.properties.setProperty(*line.split("=", 1))
         self.communicators.append(Ice.initialize(data))
         return self.communicators[-1]
 
     def proxy(self, communicator, identity="cat/obj", options=""):
-        text = "%s:tcp -h 127.0.0.1 -p %d%s" % (identity, self.ports["Echo"], options)
-        return Vec.IPrx.uncheckedCast(communicator.stringToProxy(text))
+        return Vec.IPrx.uncheckedCast(communicator.stringToProxy("%s:%s%s" % (identity, self.endpoint(), options)))
 
     def logs(self):
         return self.daemon.stdout() + self.daemon.stderr()
@@ -173,15 +185,29 @@ def shutdown(d, r):
 
 
 def our_client(d, r):
+    tls = ["--" + o for o in d.tls("bob")] if d.secure() else []
     for options in ([], ["--Ice.Override.Compress=1"]):
-        done = subprocess.run([program("echo_client"), *options,
-                               "--Echo.Proxy=cat/obj:tcp -h 127.0.0.1 -p %d" % d.ports["Echo"]],
+        done = subprocess.run([program("echo_client"), *tls, *options, "--Echo.Proxy=cat/obj:" + d.endpoint()],
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60)
         for line in done.stdout.decode().splitlines():
             r.value("echo_client", line)
         r.value("status", done.returncode)
 
 
+def ws(flavour):
+    return Echo(flavour, "ws")
+
+
+def ssl(flavour):
+    return Echo(flavour, "ssl")
+
+
+def wss(flavour):
+    return Echo(flavour, "wss")
+
+
 def plan():
-    yield "echo", Echo, [plain, compressed, encoding_1_0, sliced, oneway, many_at_once, invocation_timeout, callback,
-                         heartbeats, idle_close, our_client, shutdown]
+    yield "tcp", Echo, [plain, compressed, encoding_1_0, sliced, oneway, many_at_once, invocation_timeout, callback,
+                        heartbeats, idle_close, our_client, shutdown]
+    for setup in (ws, ssl, wss):
+        yield setup.__name__, setup, [plain, compressed, oneway, many_at_once, callback, idle_close, our_client, shutdown]
