@@ -67,7 +67,8 @@ static int read_names(struct reg_config *cfg, const struct ir_properties *props,
     if (!*instance)
         instance = ir_properties_get(props, "IceLocatorDiscovery.InstanceName");
     cfg->instance = ib_arena_strz(arena, instance);
-    if (!cfg->replica.p || !cfg->instance.p)
+    cfg->locator = ib_arena_strz(arena, ir_properties_get(props, "Ice.Default.Locator"));
+    if (!cfg->replica.p || !cfg->instance.p || !cfg->locator.p)
         return out_of_memory(err);
     cfg->master = ib_str_is(cfg->replica, REG_MASTER);
     if (cfg->instance.n == 0) {
@@ -185,7 +186,7 @@ static int force_properties(const struct reg_config *cfg, struct ir_properties *
     }
     int internal_acm = cfg->node_session_timeout > cfg->replica_session_timeout ? cfg->node_session_timeout
                                                                                 : cfg->replica_session_timeout;
-    if (cfg->master && !rc)
+    if (!rc)
         rc = ir_properties_set(props, "Ice.Default.Locator", "");
     if (!rc)
         rc = ir_properties_set(props, "Ice.Admin.Endpoints", "");

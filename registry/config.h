@@ -38,6 +38,7 @@ struct reg_config {
     bool master;
     bool read_only; /* --readonly; a slave is never writable either */
     bool no_warn; /* --nowarn */
+    struct ib_str locator; /* Ice.Default.Locator as configured; the runtime's is our own */
     struct ib_str init_from; /* --initdb-from-replica; empty without */
     struct ib_str path; /* directory of the database; exists */
     size_t map_size; /* bytes */

@@ -31,9 +31,17 @@ struct reg {
     struct ib_list observers; /* struct reg_observer */
     int32_t topic_serial[REG_TOPIC_MAX];
     int64_t db_serial[REG_SERIALS];
+    struct reg_replication *replication; /* slaves' sessions; part of reg_internal_part */
     void *parts[16]; /* state of each entry of the parts table, by index */
-    bool stopping;
+    bool stopping, ready;
 };
+
+void reg_ready(struct reg *reg); /* activates what clients talk to; once */
+void reg_quit(struct reg *reg); /* Admin.shutdown: the process ends gracefully */
+
+/* replica.c: start and orderly end of this replica's place among the others. done may be called from inside. */
+void reg_replica_begin(struct reg *reg);
+void reg_replica_end(struct reg *reg, void (*done)(void *arg), void *arg);
 
 /* What the registry consists of beyond its core: a table in registry.c, started in order after the adapters exist and
    the catalog is loaded, before they are activated; stopped in reverse. start returns the part's state or NULL with

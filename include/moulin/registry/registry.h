@@ -8,11 +8,11 @@
 
 struct reg;
 
-/* Opens the database, binds the endpoints, starts. Takes props when it succeeds. Options left in argv (--nowarn,
-   --readonly,
-   --initdb-from-replica R) are read; anything else is an error. Activation goes on after the return (a slave first
-   tries its master); the "ready" lines tell when it is done. */
-struct reg *reg_start(struct ic_loop *loop, struct ir_properties *props, int argc, char **argv, struct ib_err *err);
+/* Opens the database, binds the endpoints, starts. props are copied. Options left in argv (--nowarn, --readonly,
+   --initdb-from-replica R) are read; anything else is an error. Activation goes on after the return (a slave first tries its
+   master); the "ready" lines tell when it is done. */
+struct reg *reg_start(struct ic_loop *loop, const struct ir_properties *props, int argc, char **argv,
+                      struct ib_err *err);
 /* Is everything activated? */
 bool reg_is_ready(const struct reg *reg);
 void reg_stop(struct reg *reg, void (*done)(void *arg), void *arg); /* gracefully */
