@@ -86,8 +86,20 @@ SERVER_OP(enableServer)
 SERVER_OP(isServerEnabled)
 SERVER_OP(startServer)
 SERVER_OP(stopServer)
-SERVER_OP(patchServer)
 SERVER_OP(sendSignal)
+
+/* Without a distribution there is nothing to patch, and no node to ask. */
+REG_ADMIN_OP(patchServer)
+{
+    const struct reg_server *server = find_server(self, rq, in->id);
+
+    if (server == NULL)
+        return;
+    if (server->desc->distrib.icepatch.n == 0 && server->app->info->descriptor.distrib.icepatch.n == 0)
+        IceGrid_Admin_patchServer_reply(rq, NULL);
+    else
+        throw_inactive(rq, server->node);
+}
 
 /* --- nodes ------------------------------------------------------------------------------------------------------- */
 
