@@ -2,8 +2,6 @@
 /* IceGrid::Admin, registries (icegrid-registry 9.3): this one, and on the master its connected slaves. */
 #include "admin.h"
 
-#include <moulin/rpc/service.h>
-
 #define SLAVE_MS 10000
 
 /* 1: this registry, 2: a connected slave (in *slave), 0: not known, rq answered. */
@@ -97,7 +95,7 @@ REG_ADMIN_OP(shutdownRegistry)
 
     if (who == 1) {
         IceGrid_Admin_shutdownRegistry_reply(rq, NULL);
-        ir_service_quit(reg->loop);
+        reg_quit(reg);
     } else if (who == 2 && IceGrid_InternalRegistry_shutdown_call(reg->rt, slave.proxy, &options, NULL, slave_shut_down,
                                                                   rq) == NULL) {
         reg_admin_no_memory(rq);
@@ -127,7 +125,7 @@ REG_ADMIN_OP(shutdown)
 {
     (void)in;
     IceGrid_Admin_shutdown_reply(rq, NULL);
-    ir_service_quit(reg_admin_reg(self)->loop);
+    reg_quit(reg_admin_reg(self));
 }
 
 /* The distributed registry has none either (3). */

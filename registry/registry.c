@@ -13,12 +13,14 @@
 #include <moulin/registry/registry.h>
 #include <slice/registry.h>
 
+#include "sessions.h"
 #include "slices.h"
 #include "well_known.h"
 
 /* In order of start. What needs nobody else comes first. */
 static const struct reg_part *const parts[] = {
-    &reg_locator_part, &reg_locator_registry_part, &reg_query_part, &reg_internal_part, &reg_replica_part,
+    &reg_locator_part,  &reg_locator_registry_part, &reg_query_part,
+    &reg_internal_part, &reg_replica_part,          &reg_sessions_part,
 };
 #define PARTS (sizeof parts / sizeof *parts)
 
