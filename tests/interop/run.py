@@ -10,6 +10,7 @@ Options: --only FLAVOUR (record and print, compare nothing), --case PATTERN (par
 import argparse
 import difflib
 import fnmatch
+import glob
 import importlib
 import json
 import os
@@ -110,6 +111,18 @@ def run_flavour(flavour, script, pattern):
         return results
 
 
+def run_oracle(script, pattern):
+    """ZeroC's half. 3.7.8 has races of its own (a waiter of an allocation is lost now and then): what went wrong there,
+    and only there, is run again, twice at most, with its whole group."""
+    results = run_flavour("zeroc", script, pattern)
+    for _ in range(0 if pattern else 2):
+        groups = sorted({name.rsplit("/", 1)[0] for name, result in results.items() if result["error"]})
+        for group in groups:
+            print("again %s/%s (ZeroC's half)" % (script, group), flush=True)
+            results.update(run_flavour("zeroc", script, glob.escape(group) + "/*"))
+    return results
+
+
 class Tally:
     def __init__(self):
         self.passed = 0
@@ -126,7 +139,7 @@ class Tally:
 
 def judge(script, pattern, only, verbose, tally):
     flavours = [only] if only else ["zeroc"] if script in PENDING else ["zeroc", "moulin"]
-    results = {flavour: run_flavour(flavour, script, pattern) for flavour in flavours}
+    results = {f: run_oracle(script, pattern) if f == "zeroc" else run_flavour(f, script, pattern) for f in flavours}
     names = list(dict.fromkeys(n for f in flavours for n in results[f]))
     if not names and pattern == "":
         tally.fail(script, "no case ran")
