@@ -297,7 +297,7 @@ static int set_up(struct tls *t, int fd, const char *host)
     if (!t->host) {
         return IB_ENOMEM;
     }
-    if (t->ctx->check_cert_name >= 2 && *host && !is_address(host) && SSL_set_tlsext_host_name(t->ssl, host) != 1) {
+    if (t->ctx->check_cert_name >= 2 && *host && !is_address(host) && SSL_set_tlsext_host_name(t->ssl, t->host) != 1) {
         return IB_EINVAL;
     }
     return 0;
