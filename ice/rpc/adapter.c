@@ -138,7 +138,7 @@ struct ir_adapter *ir_adapter_new(struct ir_runtime *rt, const char *name, struc
 static void start_accepting(struct ir_adapter *a)
 {
     adapter_move(a, IR_AD_ACTIVE);
-    if (a->rt->cfg.print_adapter_ready && a->name[0] && strcmp(a->name, "Ice.Admin") != 0) {
+    if (a->rt->cfg.print_adapter_ready && a->name[0]) {
         printf("%s ready\n", a->name);
         fflush(stdout);
     }

@@ -52,6 +52,10 @@ int ir_adapter_listen(struct ir_adapter *a, const char *endpoints, struct ib_err
     struct ir_proxy_defaults d = a->rt->defaults;
     d.has_ssl = a->rt->cfg.ssl;
     int r = ir_endpoints_parse(ib_str(endpoints), true, &d, &a->arena, &eps, &n, err);
+    if (r && !a->rt->cfg.ssl && (strstr(endpoints, "ssl") || strstr(endpoints, "wss")))
+        ib_err_wrap(err, "property %s.Endpoints (ssl and wss need Ice.Plugin.IceSSL=IceSSL:createIceSSL)", a->name);
+    else if (r)
+        ib_err_wrap(err, "property %s.Endpoints", a->name);
     if (r)
         return r;
     a->listeners = IB_ARENA_ARRAY(&a->arena, n ? n : 1, struct ir_adapter_listener);

@@ -219,7 +219,7 @@ static void call_send(struct ir_call *c, struct ir_conn *conn)
         retry_or_fail(c, &e, false);
         return;
     }
-    ir_trace_call(c);
+    ir_trace_out(c->rt, &m);
     if (c->oneway) {
         call_done(c);
         return;
@@ -253,6 +253,17 @@ void ir_call_connect(struct ir_call *c)
         ir_call_fail(c, r, NULL);
 }
 
+static void no_endpoint(struct ir_call *c, int code)
+{
+    struct ib_err e;
+    struct ib_str text = ir_proxy_format(c->proxy, c->rt->cfg.string_mode, &c->arena);
+    if (code == IB_ENOENDPOINT)
+        ib_err_set(&e, code, "no suitable endpoint available for proxy `%s'", ib_cstr(text));
+    else
+        ib_err_set(&e, code, "%s", ib_err_text(code));
+    retry_or_fail(c, &e, false);
+}
+
 void ir_call_resolved(struct ir_call *c, const struct iw_proxy *where, bool from_cache)
 {
     c->from_cache = from_cache;
@@ -261,9 +272,7 @@ void ir_call_resolved(struct ir_call *c, const struct iw_proxy *where, bool from
         ir_call_connect(c);
         return;
     }
-    struct ib_err e;
-    ib_err_set(&e, r, "%s", ib_err_text(r));
-    retry_or_fail(c, &e, false);
+    no_endpoint(c, r);
 }
 
 void ir_call_begin(struct ir_call *c)
@@ -278,7 +287,7 @@ void ir_call_begin(struct ir_call *c)
     } else if (rt->locator && !c->no_locator) {
         ir_locator_resolve(rt->locator, c);
     } else {
-        ir_call_fail(c, IB_ENOENDPOINT, "the proxy has no endpoints and there is no locator");
+        no_endpoint(c, IB_ENOENDPOINT);
     }
 }
 

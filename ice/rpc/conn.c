@@ -25,7 +25,6 @@ static void on_reply(struct ir_conn *c, const struct ic_frame *f)
     }
     struct ir_call *call;
     HASH_FIND(hh, c->outstanding, &id, sizeof(id), call);
-    ir_trace_reply(c->rt, id, *in.p, f->compression, f->body.n, false);
     if (call) /* else it was cancelled or timed out, or the peer made it up: ignored (8.3) */
         ir_call_reply(call, f, (struct ib_span){in.p, (size_t)(in.end - in.p)});
 }
@@ -98,6 +97,7 @@ static int on_requests(struct ir_conn *c, const struct ic_frame *f)
 static void on_frame(void *arg, struct ic_conn *net, const struct ic_frame *f)
 {
     struct ir_conn *c = arg;
+    ir_trace_message(c->rt, false, f->type, f->compression, f->body, (struct ib_span){NULL, 0});
     if (f->type == IC_REPLY) {
         on_reply(c, f);
         return;
@@ -230,6 +230,7 @@ struct ir_conn *ir_conn_open(struct ir_runtime *rt, const struct iw_endpoint *ep
     struct ir_conn *c = conn_new(rt, ep->timeout);
     if (!c)
         return NULL;
+    ir_trace_connect(rt, ep);
     c->net = ic_connect(rt->loop, ep, rt->tls, cfg, &conn_events, c);
     if (!c->net) {
         ib_list_remove(&c->node);

@@ -143,7 +143,6 @@ int ir_dispatch(struct ir_conn *c, struct iw_in *in, uint8_t type, uint8_t compr
     ib_list_append(&c->requests, &rq->conn_node);
     c->n_requests++;
     ic_conn_dispatching(c->net, +1);
-    ir_trace_request(c->rt, &rq->info);
 
     rq->in_dispatch = true;
     dispatch_request(rq);

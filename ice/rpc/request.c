@@ -57,7 +57,7 @@ static void send_reply(struct ir_request *rq, struct ib_span head, struct ib_spa
         return;
     struct ic_out m = {
         .type = IC_REPLY, .compress = rq->info.compression > 0, .head = head, .body = body, .block = block};
-    ir_trace_reply(rq->rt, rq->info.request_id, head.p[4], m.compress, head.n + body.n, true);
+    ir_trace_out(rq->rt, &m);
     int r = ic_conn_send(c->net, &m, NULL);
     if (r && r != IB_ECLOSED) /* its caller must not wait for ever */
         ic_conn_abort(c->net, r, "a reply cannot be sent");

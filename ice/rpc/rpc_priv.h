@@ -316,9 +316,11 @@ void ir_trace_listen(struct ir_runtime *rt, const struct iw_endpoint *ep, bool a
 void ir_trace_published(struct ir_adapter *a);
 void ir_trace_conn(struct ir_conn *c, const char *what);
 void ir_trace_closed(struct ir_conn *c, const struct ib_err *why);
-void ir_trace_request(struct ir_runtime *rt, const struct ir_request_info *info);
-void ir_trace_call(struct ir_call *c);
-void ir_trace_reply(struct ir_runtime *rt, int32_t id, uint8_t status, uint8_t compression, size_t size, bool sending);
+void ir_trace_connect(struct ir_runtime *rt, const struct iw_endpoint *ep);
+/* A whole message: head holds the header of a request, or everything. */
+void ir_trace_message(struct ir_runtime *rt, bool sending, uint8_t type, uint8_t compression, struct ib_span head,
+                      struct ib_span body);
+void ir_trace_out(struct ir_runtime *rt, const struct ic_out *m);
 void ir_trace_retry(const struct ir_call *c, const struct ib_err *why, int32_t delay);
 void ir_warn_dispatch(struct ir_request *rq, enum ir_status status, const char *text);
 const char *ir_transport_name(int16_t type);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The trace lines and warnings of this floor, in the forms of ice-protocol 21.2. Everything a peer chose is escaped. */
+/* The trace lines (but Protocol) and warnings of this floor, in the forms of ice-protocol 21.2. Everything a peer chose
+ * is escaped. */
 #include "rpc_priv.h"
 
 #include <stdio.h>
@@ -49,6 +50,14 @@ void ir_trace_published(struct ir_adapter *a)
     ib_buf_fini(&b);
 }
 
+void ir_trace_connect(struct ir_runtime *rt, const struct iw_endpoint *ep)
+{
+    char host[200];
+    if (rt->cfg.trace_network >= 2)
+        ib_log_trace(rt->log, "Network", "trying to establish %s connection to %s:%d", ir_transport_name(ep->type),
+                     ib_log_escape(ep->host, host, sizeof(host)), ep->port);
+}
+
 static void addresses(struct ir_conn *c, char *out, size_t cap, const char **transport)
 {
     struct ic_conn_info i;
@@ -65,10 +74,7 @@ void ir_trace_conn(struct ir_conn *c, const char *what)
     char text[200];
     const char *transport;
     addresses(c, text, sizeof(text), &transport);
-    if (c->incoming)
-        ib_log_trace(c->rt->log, "Network", "%s %s connection\n%s", what, transport, text);
-    else
-        ib_log_trace(c->rt->log, "Network", "%s connection %s\n%s", transport, what, text);
+    ib_log_trace(c->rt->log, "Network", "%s %s connection\n%s", what, transport, text);
 }
 
 void ir_trace_closed(struct ir_conn *c, const struct ib_err *why)
@@ -81,76 +87,12 @@ void ir_trace_closed(struct ir_conn *c, const struct ib_err *why)
     char text[200], reason[400];
     const char *transport;
     addresses(c, text, sizeof(text), &transport);
-    ib_log_escape(ib_str(why->text), reason, sizeof(reason));
+    ib_log_escape(ib_str(peaceful ? "" : why->text), reason, sizeof(reason));
     if (rt->cfg.trace_network >= 1)
         ib_log_trace(rt->log, "Network", "closed %s connection\n%s%s%s", transport, text, reason[0] ? "\n" : "",
                      reason);
     if (!peaceful && rt->cfg.warn_connections)
         ib_log_warning(rt->log, "connection exception: ::Ice::%s:\n%s\n%s", ib_err_ice_name(why->code), reason, text);
-}
-
-static const char *mode_name(uint8_t mode)
-{
-    static const char *const names[] = {"normal", "nonmutating", "idempotent"};
-    return mode < 3 ? names[mode] : "unknown";
-}
-
-static void trace_header(struct ir_runtime *rt, const struct ir_request_info *i, const char *what)
-{
-    char name[160], category[160], facet[80], op[80], id[40];
-    if (i->type == IC_BATCH)
-        snprintf(id, sizeof(id), "batch");
-    else
-        snprintf(id, sizeof(id), "%d%s", i->request_id, i->request_id ? "" : " (oneway)");
-    ib_log_escape(i->id.name, name, sizeof(name));
-    ib_log_escape(i->id.category, category, sizeof(category));
-    ib_log_trace(rt->log, "Protocol",
-                 "%s request\nmessage type = %d (%s)\ncompression status = %d\nrequest id = %s\nidentity = %s%s%s\n"
-                 "facet = %s\noperation = %s\nmode = %d (%s)\nencoding = %d.%d",
-                 what, i->type, i->type == IC_BATCH ? "batch request" : "request", i->compression, id, category,
-                 category[0] ? "/" : "", name, ib_log_escape(i->facet, facet, sizeof(facet)),
-                 ib_log_escape(i->operation, op, sizeof(op)), i->mode, mode_name(i->mode), i->encoding.major,
-                 i->encoding.minor);
-}
-
-void ir_trace_request(struct ir_runtime *rt, const struct ir_request_info *info)
-{
-    if (rt->cfg.trace_protocol)
-        trace_header(rt, info, "received");
-}
-
-void ir_trace_call(struct ir_call *c)
-{
-    if (!c->rt->cfg.trace_protocol)
-        return;
-    struct ib_arena arena;
-    ib_arena_init(&arena, c->rt->cfg.arena_limit);
-    struct ir_request_info info;
-    struct iw_in in = iw_in(ib_buf_span(&c->head));
-    if (!ir_request_parse(&in, IC_REQUEST, &arena, &info)) {
-        info.encoding = c->proxy->encoding;
-        trace_header(c->rt, &info, "sending");
-    }
-    ib_arena_fini(&arena);
-}
-
-void ir_trace_reply(struct ir_runtime *rt, int32_t id, uint8_t status, uint8_t compression, size_t size, bool sending)
-{
-    static const char *const names[] = {"success",
-                                        "user exception",
-                                        "object not exist",
-                                        "facet not exist",
-                                        "operation not exist",
-                                        "unknown local exception",
-                                        "unknown user exception",
-                                        "unknown exception"};
-    if (!rt->cfg.trace_protocol)
-        return;
-    ib_log_trace(rt->log, "Protocol",
-                 "%s reply\nmessage type = 2 (reply)\ncompression status = %d\nmessage size = %zu\nrequest id = %d\n"
-                 "reply status = %d (%s)",
-                 sending ? "sending" : "received", compression, size + IC_HEADER_SIZE, id, status,
-                 status < 8 ? names[status] : "unknown");
 }
 
 void ir_trace_retry(const struct ir_call *c, const struct ib_err *why, int32_t delay)
