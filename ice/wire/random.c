@@ -36,8 +36,14 @@ static int invent_str(struct inventor *v, struct ib_str *out)
     char *p = ib_arena_alloc(v->arena, n + 1);
     if (!p)
         return iw_arena_error(v->arena, n);
-    for (size_t i = 0; i < n; i++)
-        p[i] = (char)next(v);
+    for (size_t i = 0; i < n; i++) { /* UTF-8, now and then with a letter of two bytes */
+        if (i + 1 < n && below(v, 8) == 0) {
+            p[i++] = (char)0xc3;
+            p[i] = (char)(0x80 + below(v, 0x40));
+        } else {
+            p[i] = (char)below(v, 0x80);
+        }
+    }
     *out = (struct ib_str){p, n};
     return IB_OK;
 }
@@ -50,7 +56,7 @@ static int invent_endpoint(struct inventor *v, struct iw_endpoint *ep)
         struct ib_str raw = {NULL, 0};
         ep->type = (int16_t)(100 + below(v, 1000));
         ep->opaque = true;
-        ep->encoding = (struct iw_encoding){(uint8_t)next(v), (uint8_t)next(v)};
+        ep->encoding = (struct iw_encoding){1, (uint8_t)below(v, 2)};
         int rc = invent_str(v, &raw);
         ep->raw = (struct ib_span){(const uint8_t *)raw.p, raw.n};
         return rc;
@@ -180,8 +186,8 @@ static int invent_items(struct inventor *v, const struct iw_type *t, struct iw_s
 static void invent_enum(struct inventor *v, const struct iw_type *t, void *out)
 {
     int32_t x = (int32_t)below(v, (size_t)t->enum_max + 1);
-    while (t->enum_names && !t->enum_names[x] && x > 0)
-        x--;
+    if (!t->enum_names)
+        x = t->enum_max; /* there are gaps, and this one exists */
     memcpy(out, &x, sizeof(x));
 }
 
@@ -213,6 +219,12 @@ static int invent(struct inventor *v, const struct iw_type *t, void *out)
         memcpy(out, &o, sizeof(o));
         return rc;
     }
+    case IW_FLOAT:
+        *(float *)out = (float)(int16_t)next(v) / 4;
+        return IB_OK;
+    case IW_DOUBLE:
+        *(double *)out = (double)(int32_t)next(v) / 4;
+        return IB_OK;
     default: {
         uint64_t bits = next(v);
         memcpy(out, &bits, t->size);
