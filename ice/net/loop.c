@@ -196,8 +196,9 @@ void ic_loop_defer(struct ic_loop *loop, struct ic_deferred *d, void (*fn)(void 
     if (d->queued) {
         return;
     }
-    if (!loop->deferred) {
-        event_active(loop->round, EV_TIMEOUT, 0);
+    if (!loop->deferred) { /* a timeout, not event_active: that would run before sockets are looked at again */
+        static const struct timeval now = {0, 0};
+        event_add(loop->round, &now);
     }
     d->queued = true;
     d->next = NULL;

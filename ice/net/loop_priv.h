@@ -19,7 +19,7 @@ struct ic_post {
 
 struct ic_loop {
     struct event_base *base; /* owns */
-    struct event *round; /* owns; active while something is deferred */
+    struct event *round; /* owns; pending while something is deferred */
     struct event *tick; /* owns; at the earliest timer */
     struct event *wake; /* owns; wake_fd is readable */
     struct event *once; /* owns; the limit of ic_loop_run_once */

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The loop: timers in order, deferred calls, messages from threads. */
+#include "test.h"
+
+#include <moulin/base/clock.h>
+#include <moulin/net/loop.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+#define N 500
+
+struct ticker {
+    struct ic_timer timer;
+    int64_t due;
+    bool fired;
+};
+
+static struct {
+    int fired;
+    int64_t last_due;
+} book;
+
+static void on_tick(void *arg)
+{
+    struct ticker *t = arg;
+    assert_false(t->fired);
+    assert_true(ib_clock_ms() >= t->due);
+    assert_true(t->due >= book.last_due);
+    book.last_due = t->due;
+    t->fired = true;
+    book.fired++;
+}
+
+static void start(struct ticker *t, int ms)
+{
+    ic_timer_start(&t->timer, ms);
+    t->due = t->timer.at;
+}
+
+static void timers_fire_in_order(void **state)
+{
+    (void)state;
+    struct ib_err err;
+    struct ic_loop *loop = ic_loop_new(&err);
+    assert_non_null(loop);
+    struct ticker *t = calloc(N, sizeof *t);
+    assert_non_null(t);
+    book.fired = 0;
+    book.last_due = 0;
+    srand(7);
+    for (int i = 0; i < N; i++) {
+        ic_timer_init(&t[i].timer, loop, on_tick, &t[i]);
+        start(&t[i], rand() % 200);
+    }
+    int stopped = 0;
+    for (int i = 0; i < N; i++) {
+        if (i % 3 == 0) {
+            ic_timer_stop(&t[i].timer);
+            ic_timer_stop(&t[i].timer);
+            stopped++;
+        } else if (i % 3 == 1) {
+            start(&t[i], rand() % 200); /* moves it */
+        }
+    }
+    int64_t end = ib_clock_ms() + 5000;
+    while (book.fired < N - stopped && ib_clock_ms() < end) {
+        ic_loop_run_once(loop, 100);
+    }
+    assert_int_equal(book.fired, N - stopped);
+    for (int i = 0; i < N; i++) {
+        assert_int_equal(t[i].fired, i % 3 != 0);
+        ic_timer_fini(&t[i].timer);
+    }
+    free(t);
+    ic_loop_free(loop);
+}
+
+struct again {
+    struct ic_loop *loop;
+    struct ic_deferred d;
+    int count;
+};
+
+static void on_again(void *arg)
+{
+    struct again *a = arg;
+    if (++a->count < 3) {
+        ic_loop_defer(a->loop, &a->d, on_again, a);
+    }
+}
+
+static void on_never(void *arg)
+{
+    (void)arg;
+    fail_msg("was undeferred");
+}
+
+static void on_undefers(void *arg)
+{
+    struct again *other = arg;
+    ic_loop_undefer(other->loop, &other->d);
+}
+
+static void deferred(void **state)
+{
+    (void)state;
+    struct ib_err err;
+    struct ic_loop *loop = ic_loop_new(&err);
+    struct again a = {.loop = loop}, b = {.loop = loop}, c = {.loop = loop}, last = {.loop = loop};
+    ic_loop_defer(loop, &a.d, on_again, &a);
+    ic_loop_defer(loop, &a.d, on_again, &a); /* once */
+    ic_loop_defer(loop, &b.d, on_undefers, &c); /* removes c while the round runs */
+    ic_loop_defer(loop, &c.d, on_never, &c);
+    ic_loop_defer(loop, &last.d, on_never, &last);
+    ic_loop_undefer(loop, &last.d);
+    assert_int_equal(a.count, 0);
+    assert_true(ic_loop_run_once(loop, 1000));
+    assert_int_equal(a.count, 1); /* deferring again means the next round */
+    ic_loop_run_once(loop, 1000);
+    ic_loop_run_once(loop, 1000);
+    assert_int_equal(a.count, 3);
+    assert_false(ic_loop_run_once(loop, 1)); /* nothing left: waits its time */
+    ic_loop_free(loop);
+}
+
+static void on_post(void *arg)
+{
+    ++*(int *)arg;
+}
+
+struct poster {
+    struct ic_loop *loop;
+    int *count;
+};
+
+static void *post_many(void *arg)
+{
+    struct poster *p = arg;
+    for (int i = 0; i < 1000; i++) {
+        if (ic_loop_post(p->loop, on_post, p->count) < 0) {
+            abort();
+        }
+    }
+    return NULL;
+}
+
+static void posts_from_threads(void **state)
+{
+    (void)state;
+    struct ib_err err;
+    struct ic_loop *loop = ic_loop_new(&err);
+    int count = 0;
+    struct poster p = {loop, &count};
+    pthread_t threads[4];
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(pthread_create(&threads[i], NULL, post_many, &p), 0);
+    }
+    int64_t end = ib_clock_ms() + 5000;
+    while (count < 4000 && ib_clock_ms() < end) {
+        ic_loop_run_once(loop, 100);
+    }
+    for (int i = 0; i < 4; i++) {
+        pthread_join(threads[i], NULL);
+    }
+    assert_int_equal(count, 4000);
+    ic_loop_free(loop);
+}
+
+static void on_stop(void *arg)
+{
+    ic_loop_stop(arg);
+}
+
+static void run_until_stop(void **state)
+{
+    (void)state;
+    struct ib_err err;
+    struct ic_loop *loop = ic_loop_new(&err);
+    assert_int_equal(ic_loop_post(loop, on_stop, loop), 0);
+    ic_loop_run(loop);
+    assert_int_equal(ic_loop_post(loop, on_post, NULL), 0); /* never runs, is freed */
+    ic_loop_free(loop);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(timers_fire_in_order),
+        cmocka_unit_test(deferred),
+        cmocka_unit_test(posts_from_threads),
+        cmocka_unit_test(run_until_stop),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
