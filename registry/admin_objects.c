@@ -155,7 +155,8 @@ static void got_type(void *arg, const struct ir_result *r)
 
 REG_ADMIN_OP(addObject)
 {
-    static const struct ir_call_options options = {.timeout_ms = ICE_ID_MS};
+    /* An indirect proxy is not resolved: the master has no locator (icegrid-registry 1.2). */
+    static const struct ir_call_options options = {.timeout_ms = ICE_ID_MS, .no_locator = true};
     static const char none[8];
     struct asking *a;
 

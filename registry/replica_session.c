@@ -460,7 +460,7 @@ bool reg_replica_forward_adapter(struct reg *reg, struct ir_request *rq, struct 
                                  const struct iw_proxy *prx)
 {
     struct replica *x = reg_part_state(reg, &reg_replica_part);
-    if (!x || x->state != CONNECTED)
+    if (!x || !x->session || x->state < SYNCING)
         return false;
     struct forward *f = malloc(sizeof *f);
     const struct IceGrid_ReplicaSession_setAdapterDirectProxy_in in = {
