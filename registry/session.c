@@ -309,6 +309,7 @@ static void part_stop(void *state)
 
     reg_session_managers_stop(ss);
     reg_registry_servant_stop(ss);
+    reg_routes_stop(ss);
     for (size_t i = 0; i < REG_VERIFIERS; i++)
         auth_verifier_free(ss->verifiers[i]);
     auth_helper_free(ss->helper);
@@ -361,6 +362,8 @@ static void *part_start(struct reg *reg, struct ib_err *err)
         rc = reg_registry_servant_start(ss, err);
     if (rc == 0)
         rc = reg_session_managers_start(ss, err);
+    if (rc == 0)
+        rc = reg_routes_start(ss, err);
     if (rc == 0)
         return ss;
     part_stop(ss);

@@ -18,6 +18,7 @@ struct reg_sessions;
 struct reg_observers;
 struct reg_alloc;
 struct reg_alloc_request;
+struct reg_routes;
 
 enum reg_session_kind { REG_CLIENT_SESSION, REG_ADMIN_SESSION, REG_SESSION_KINDS };
 
@@ -75,6 +76,7 @@ struct reg_sessions {
     struct auth_helper *helper; /* owns */
     struct auth_verifier *verifiers[REG_VERIFIERS]; /* own; NULL: not configured */
     struct reg_alloc *alloc; /* owns */
+    struct reg_routes *routes; /* owns */
     struct reg_session *lock; /* who updates; NULL: nobody */
     struct ir_servant registry, managers[4];
     bool manager_added[4];
@@ -135,6 +137,11 @@ void reg_observers_free(struct reg_observers *o); /* NULL is fine */
 
 /* Named in a deployed application? */
 bool reg_node_is_known(struct reg *reg, struct ib_str name);
+
+/* --- admin_routes.c --- */
+
+int reg_routes_start(struct reg_sessions *ss, struct ib_err *err) IB_MUST_CHECK;
+void reg_routes_stop(struct reg_sessions *ss);
 
 /* --- registry_servant.c, session_manager.c: the objects that make sessions --- */
 

@@ -8,7 +8,9 @@
 #include <moulin/rpc/call.h>
 #include <slice/Ice/Locator_rpc.h>
 #include <slice/Ice/Process_rpc.h>
+#include <slice/Ice/Metrics_rpc.h>
 #include <slice/Ice/PropertiesAdmin_rpc.h>
+#include <slice/Ice/RemoteLogger_rpc.h>
 
 #include <stdlib.h>
 
@@ -19,6 +21,8 @@ static const struct facet {
 } facets[IR_FACET_MAX] = {
     [IR_FACET_PROCESS] = {"Process", &Ice_Process_iface, &ir_facet_process},
     [IR_FACET_PROPERTIES] = {"Properties", &Ice_PropertiesAdmin_iface, &ir_facet_properties},
+    [IR_FACET_LOGGER] = {"Logger", &Ice_LoggerAdmin_iface, &ir_facet_logger},
+    [IR_FACET_METRICS] = {"Metrics", &IceMX_MetricsAdmin_iface, &ir_facet_metrics},
 };
 
 /* Ice.Admin.Facets: empty means all. */
@@ -79,7 +83,8 @@ int ir_admin_create_on(struct ir_runtime *rt, struct ir_adapter *a, const struct
     admin->adapter = a;
     admin->on_shutdown = on_shutdown;
     admin->arg = arg;
-    rc = init(admin, id, err);
+    admin->logger = ir_facet_logger_new(admin);
+    rc = admin->logger != NULL ? init(admin, id, err) : ib_err_set(err, IB_ENOMEM, "out of memory");
     if (rc != 0) {
         ir_admin_free(admin);
         return rc;
@@ -193,6 +198,7 @@ void ir_admin_free(struct ir_admin *admin)
     }
     if (admin->owns_adapter)
         ir_adapter_free(admin->adapter);
+    ir_facet_logger_free(admin->logger);
     ib_arena_fini(&admin->arena);
     free(admin);
 }

@@ -5,7 +5,9 @@
 
 #include <moulin/rpc/admin.h>
 
-enum { IR_FACET_PROCESS, IR_FACET_PROPERTIES, IR_FACET_MAX };
+enum { IR_FACET_PROCESS, IR_FACET_PROPERTIES, IR_FACET_LOGGER, IR_FACET_METRICS, IR_FACET_MAX };
+
+struct ir_facet_logger;
 
 struct ir_admin {
     struct ir_runtime *rt;
@@ -18,12 +20,21 @@ struct ir_admin {
     void *arg;
     struct ir_servant servants[IR_FACET_MAX];
     bool added[IR_FACET_MAX];
+    struct ir_facet_logger *logger; /* owns */
 };
 
 struct Ice_Process_servant;
 struct Ice_PropertiesAdmin_servant;
+struct Ice_LoggerAdmin_servant;
+struct IceMX_MetricsAdmin_servant;
 /* self of each is the struct ir_admin */
 extern const struct Ice_Process_servant ir_facet_process;
 extern const struct Ice_PropertiesAdmin_servant ir_facet_properties;
+extern const struct Ice_LoggerAdmin_servant ir_facet_logger;
+extern const struct IceMX_MetricsAdmin_servant ir_facet_metrics;
+
+/* Listens to the runtime's log from now on. */
+struct ir_facet_logger *ir_facet_logger_new(struct ir_admin *admin);
+void ir_facet_logger_free(struct ir_facet_logger *l); /* NULL is fine */
 
 #endif
