@@ -167,24 +167,49 @@ void ib_log_print(struct ib_log *log, const char *fmt, ...)
     va_end(ap);
 }
 
-/* One character made visible in up to 4 bytes. */
-static size_t escape_char(unsigned char c, char to[4])
+/* Bytes of the UTF-8 character at p, 0 when it is none: a stray byte, one cut off, a surrogate, an overlong form. */
+static size_t utf8_length(const unsigned char *p, size_t n)
+{
+    size_t len = p[0] < 0x80 ? 1 : p[0] < 0xc2 ? 0 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : p[0] < 0xf5 ? 4 : 0;
+    if (len > n)
+        return 0;
+    for (size_t i = 1; i < len; i++) {
+        if ((p[i] & 0xc0) != 0x80)
+            return 0;
+    }
+    if (len == 3 && ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f)))
+        return 0;
+    if (len == 4 && ((p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f)))
+        return 0;
+    return len;
+}
+
+/* One character made visible in up to 4 bytes; *used is how many it took from p. */
+static size_t escape_char(const unsigned char *p, size_t n, char to[4], size_t *used)
 {
     static const char hex[] = "0123456789abcdef";
-    const char *at = c ? strchr("\aa\bb\ff\nn\rr\tt\vv\"\"''\\\\", c) : NULL;
-    if (c == '"' || c == '\'' || c == '\\' || (at && c < 32)) {
-        to[0] = '\\';
-        to[1] = c < 32 ? at[1] : (char)c;
-        return 2;
+    static const char names[] = "\aa\bb\ff\nn\rr\tt\vv\"\"''\\\\"; /* pairs: the character, its letter */
+    size_t len = utf8_length(p, n);
+    bool control =
+        *p < 32 || *p == 127 || (len == 2 && p[0] == 0xc2 && p[1] < 0xa0); /* terminals obey the latter, too */
+    *used = 1;
+    for (size_t i = 0; i + 1 < sizeof(names); i += 2) {
+        if ((unsigned char)names[i] == *p) {
+            to[0] = '\\';
+            to[1] = names[i + 1];
+            return 2;
+        }
     }
-    if (c < 32 || c == 127) {
-        memcpy(to, "\\x", 2);
-        to[2] = hex[c >> 4];
-        to[3] = hex[c & 15];
+    if (len == 0 || control) {
+        to[0] = '\\';
+        to[1] = 'x';
+        to[2] = hex[*p >> 4];
+        to[3] = hex[*p & 15];
         return 4;
     }
-    to[0] = (char)c;
-    return 1;
+    memcpy(to, p, len);
+    *used = len;
+    return len;
 }
 
 const char *ib_log_escape(struct ib_str s, char *out, size_t cap)
@@ -193,9 +218,9 @@ const char *ib_log_escape(struct ib_str s, char *out, size_t cap)
     if (cap == 0)
         return "";
     size_t n = 0, safe = 0; /* safe: how much may stay when the dots must follow */
-    for (size_t i = 0; i < s.n; i++) {
+    for (size_t i = 0, used; i < s.n; i += used) {
         char e[4];
-        size_t len = escape_char((unsigned char)s.p[i], e);
+        size_t len = escape_char((const unsigned char *)s.p + i, s.n - i, e, &used);
         if (n + len >= cap) {
             if (cap >= sizeof(dots)) {
                 memcpy(out + safe, dots, sizeof(dots));

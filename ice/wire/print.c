@@ -18,6 +18,8 @@ static void print_str(struct ib_buf *out, struct ib_str s)
     ib_buf_put_u8(out, '"');
     for (size_t at = 0; at < s.n;) {
         size_t n = s.n - at > 100 ? 100 : s.n - at; /* escaped at most four times as long: never cut */
+        while (n > 96 && at + n < s.n && (s.p[at + n] & 0xc0) == 0x80)
+            n--; /* not through a character */
         ib_buf_puts(out, ib_log_escape((struct ib_str){s.p + at, n}, part, sizeof(part)));
         at += n;
     }

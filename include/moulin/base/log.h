@@ -25,7 +25,7 @@ void ib_log_warning(struct ib_log *log, const char *fmt, ...) IB_PRINTF(2, 3);
 void ib_log_error(struct ib_log *log, const char *fmt, ...) IB_PRINTF(2, 3);
 void ib_log_print(struct ib_log *log, const char *fmt, ...) IB_PRINTF(2, 3);
 
-/* Control characters and quotes of s made visible; result is NUL-terminated, cut with "..." when out is short. */
+/* Control characters, quotes and what is not UTF-8 made visible; result is NUL-terminated, cut with "..." when out is short. */
 const char *ib_log_escape(struct ib_str s, char *out, size_t cap);
 
 #endif

@@ -182,6 +182,15 @@ static void escaping(void **state)
     assert_string_equal(ib_log_escape((struct ib_str){"a\n\"\\\x01\0\x7f", 7}, out, sizeof(out)),
                         "a\\n\\\"\\\\\\x01\\x00\\x7f");
     assert_string_equal(ib_log_escape(IB_STR("caf\xc3\xa9"), out, sizeof(out)), "caf\xc3\xa9");
+    assert_string_equal(ib_log_escape(IB_STR("\xe2\x82\xac\xf0\x9f\x8d\x8c"), out, sizeof(out)),
+                        "\xe2\x82\xac\xf0\x9f\x8d\x8c");
+    /* a control character in UTF-8, a stray byte, one cut off, an overlong form, a surrogate, one beyond the last */
+    assert_string_equal(ib_log_escape(IB_STR("\xc2\x9b"), out, sizeof(out)), "\\xc2\\x9b");
+    assert_string_equal(ib_log_escape(IB_STR("\x80g"), out, sizeof(out)), "\\x80g");
+    assert_string_equal(ib_log_escape(IB_STR("\xc3"), out, sizeof(out)), "\\xc3");
+    assert_string_equal(ib_log_escape(IB_STR("\xe0\x81\x81"), out, sizeof(out)), "\\xe0\\x81\\x81");
+    assert_string_equal(ib_log_escape(IB_STR("\xed\xa0\x80"), out, sizeof(out)), "\\xed\\xa0\\x80");
+    assert_string_equal(ib_log_escape(IB_STR("\xf4\x90\x80\x80"), out, sizeof(out)), "\\xf4\\x90\\x80\\x80");
     assert_string_equal(ib_log_escape(IB_STR("1234567"), small, sizeof(small)), "1234567");
     assert_string_equal(ib_log_escape(IB_STR("12345678"), small, sizeof(small)), "1234...");
     assert_string_equal(ib_log_escape(IB_STR("123\n\n\n"), small, sizeof(small)), "123...");
