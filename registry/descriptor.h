@@ -8,6 +8,10 @@
 #include <moulin/rpc/proxy.h>
 
 struct reg_app;
+struct reg_server;
+struct reg_node_vars; /* resolver.h */
+struct IceGrid_ServerDescriptor;
+struct IceGrid_InternalServerDescriptor;
 struct IceGrid_ApplicationInfo;
 struct IceGrid_ApplicationDescriptor;
 struct IceGrid_ApplicationUpdateDescriptor;
@@ -30,5 +34,16 @@ int reg_descriptor_diff(const struct IceGrid_ApplicationDescriptor *old,
 /* The rules of the …WithoutRestart operations that two expanded definitions decide alone (9.1). */
 int reg_app_check_without_restart(const struct reg_app *old, const struct reg_app *now,
                                   struct ib_err *err) IB_MUST_CHECK;
+
+/* --- a server for its node (internal 10.1) and for getServerInfo (9.2) --------------------------------------------- */
+
+/* desc with the variables of a connected node and of the session that holds the server; vars NULL: the node is not
+   connected, everything stays. A server that mentions ${session.id} stays as it is until a session holds it. */
+int reg_server_resolve(const struct IceGrid_ServerDescriptor *desc, const struct reg_node_vars *vars,
+                       struct ib_arena *arena, struct IceGrid_ServerDescriptor **out) IB_MUST_CHECK;
+
+/* What the node is sent. */
+int reg_internal_server(const struct reg_server *s, const struct reg_node_vars *vars, struct ib_arena *arena,
+                        struct IceGrid_InternalServerDescriptor **out) IB_MUST_CHECK;
 
 #endif

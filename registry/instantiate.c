@@ -274,7 +274,8 @@ static bool is_digit(char c)
     return c >= '0' && c <= '9';
 }
 
-/* "M.m" or "M.m.p", each part of one or two digits. *old: before 3.5, whose encoding was 1.0. */
+/* "M.m" or "M.m.p", each part of one or two digits; a last dot is let pass, as ZeroC does. *old: before 3.5, whose
+ * encoding was 1.0. */
 static bool parse_version(struct ib_str s, bool *old)
 {
     int part[3] = {0}, n = 0;
@@ -284,8 +285,9 @@ static bool parse_version(struct ib_str s, bool *old)
         if (i < s.n && is_digit(s.p[i]))
             part[n] = 10 * part[n] + s.p[i++] - '0';
         n++;
-        if (n < 3 && i + 1 < s.n && s.p[i] == '.')
-            i++;
+        if (n == 3 || i == s.n || s.p[i] != '.')
+            break;
+        i++;
     }
     *old = part[0] < 3 || (part[0] == 3 && part[1] < 5);
     return i == s.n && n >= 2;

@@ -65,7 +65,7 @@ static void append_reference(struct reg_properties *p, struct reg_resolver *plac
     if (!reg_fault_work(place->fault))
         return;
     for (const struct path *up = outer; up; up = up->outer) {
-        if (ib_str_eq(up->name, name)) {
+        if (up->depth && ib_str_eq(up->name, name)) {
             reg_resolver_fail(place, "detected circular dependency with property reference `%s'", ib_cstr(name));
             return;
         }
@@ -121,7 +121,7 @@ void reg_check_property_sets(struct reg_resolver *r, const struct IceGrid_Proper
 {
     for (size_t i = 0; i < sets->n && !r->fault->code; i++) {
         struct reg_properties unused = {0};
-        struct path here = {sets->v[i].key, NULL, 1};
+        struct path here = {sets->v[i].key, NULL, 0}; /* only named for faults: not yet referred to */
         append(&unused, r, r, &sets->v[i].value, &here);
     }
 }

@@ -12,8 +12,7 @@
 
 /* --- faults ------------------------------------------------------------------------------------------------------- */
 
-static void __attribute__((format(printf, 3, 0))) set_fault(struct reg_fault *f, const char *context, const char *fmt,
-                                                            va_list args)
+static void set_fault(struct reg_fault *f, const char *context, const char *fmt, va_list args)
 {
     if (f->code)
         return;
@@ -209,13 +208,6 @@ static void expand_name(struct expansion *x, struct ib_str name, bool parameters
         expand(x, *value, false, depth + 1);
 }
 
-/* Does the name stay as written until a node is known? Then the '$' before it stay too. */
-static bool stays(const struct expansion *x, struct ib_str name)
-{
-    enum reserved which = find_reserved(name);
-    return which != RESERVED_MAX && reserved[which].later && (which != SESSION_ID || x->r->session);
-}
-
 static void expand(struct expansion *x, struct ib_str text, bool parameters, int depth)
 {
     size_t at = 0, dollars = 0, start;
@@ -238,8 +230,8 @@ static void expand(struct expansion *x, struct ib_str text, bool parameters, int
             x->out.failed = true;
             return;
         }
-        size_t kept = stays(x, name) ? start : start - dollars / 2;
-        ib_buf_put(&x->out, text.p + at, kept - at);
+        /* Half of the '$' go here, and once more in the last resolution when the name stays: as in ZeroC's. */
+        ib_buf_put(&x->out, text.p + at, start - dollars / 2 - at);
         expand_name(x, name, parameters, depth);
         at = end + 1;
     }
