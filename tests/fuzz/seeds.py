@@ -49,6 +49,39 @@ def main(out):
     for i, col in enumerate(line for line in lines if len(line) == 7):
         flags = (2 if col[2] == "enc=1.1" else 0) | (col[0] == "rep")
         write(out, "params", "%03d_%s_%s" % (i, col[0], col[1]), col[1].encode() + bytes([0, flags]) + bytes.fromhex(col[6]))
+    net(out)
+
+
+def ws_frame(payload, opcode=2):
+    head = bytes([0x80 | opcode, 0x80 | len(payload)]) if len(payload) < 126 else \
+        bytes([0x80 | opcode, 0xFE]) + len(payload).to_bytes(2, "big")
+    return head + bytes(4) + payload
+
+
+def net(out):
+    """Conversations of one direction for connections, upgrades, distinguished names."""
+    talks = {}
+    for v in load("messages.json") + load("services.json"):
+        if v["type"] == "message" and len(v["hex"]) < 4000:
+            talks.setdefault(v["name"].split(".")[0] + v["dir"][0], []).append(bytes.fromhex(v["hex"]))
+    for i, (name, messages) in enumerate(sorted(talks.items())):
+        if i % 4 == 0:
+            write(out, "frames", name + "_tcp", bytes([(i & 15) << 4 | 2 * (i // 4 & 1)]) + b"".join(messages))
+        if i % 12 == 1:
+            write(out, "frames", name + "_ws", bytes([(i & 15) << 4 | 1]) + b"".join(map(ws_frame, messages)))
+    for v in load("malformed.json"):
+        if not v["sent"][0].startswith("("):
+            write(out, "frames", "bad_" + "".join(c if c.isalnum() else "_" for c in v["name"]),
+                  bytes([0xA2]) + bytes.fromhex("".join(v["sent"])))
+    hello = bytes.fromhex(next(v["hex"] for v in load("websocket.json") if v["name"] == "ws_handshake_request"))
+    control = ws_frame(b"abc", 9) + ws_frame(b"", 10) + ws_frame(b"\x03\xe8", 8)
+    write(out, "frames", "ws_session", b"\x53" + hello + control)
+    write(out, "frames", "ws_control", b"\x51" + control)
+    for v in load("websocket.json"):
+        if "handshake" in v["name"]:
+            write(out, "ws_http", v["name"], bytes(["response" in v["name"]]) + bytes.fromhex(v["hex"]))
+    for i, text in enumerate(["CN=a,O=b;!CN=c\0CN=a,O=b", "CN=\"a, b\"\0CN=a\\, b", "CN=\\61\0CN=a+OU=x"]):
+        write(out, "trust", "dn%d" % i, text.encode())
 
 
 if __name__ == "__main__":
