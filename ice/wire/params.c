@@ -26,6 +26,10 @@ static int open_encaps(struct iw_dec *d, struct ib_span in, const struct iw_regi
     iw_dec_init(d, (struct ib_span){in.p + 6, size - 6}, enc, arena);
     d->reg = reg;
     d->limits = limits;
+    if (d->limits.class_depth > IW_GRAPH_DEPTH)
+        d->limits.class_depth = IW_GRAPH_DEPTH; /* deeper ones could not be copied or sent on */
+    if (d->limits.nesting > IW_GRAPH_DEPTH)
+        d->limits.nesting = IW_GRAPH_DEPTH;
     return IB_OK;
 }
 

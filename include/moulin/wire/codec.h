@@ -10,7 +10,7 @@
 #include <moulin/wire/types.h>
 
 struct iw_limits {
-    uint32_t class_depth; /* Ice.ClassGraphDepthMax, default 100 */
+    uint32_t class_depth; /* Ice.ClassGraphDepthMax, default 100; more than 500 is 500 */
     uint32_t nesting; /* structs/sequences inside one another, default 100 */
     bool accept_cycles; /* Ice.AcceptClassCycles, default false (1.1 only, as real peers) */
 };
