@@ -8,6 +8,7 @@
 #include <moulin/auth/passwd.h>
 #include <moulin/certs/certs.h>
 #include <moulin/gateway/gateway.h>
+#include <moulin/registry/registry.h>
 
 struct role {
     const char *name;
@@ -20,6 +21,11 @@ static int run_gateway(int argc, char **argv)
     return ir_service_main(&gw_service, argc, argv);
 }
 
+static int run_registry(int argc, char **argv)
+{
+    return ir_service_main(&reg_service, argc, argv);
+}
+
 static int run_auth_helper(int argc, char **argv)
 {
     (void)argc;
@@ -29,6 +35,7 @@ static int run_auth_helper(int argc, char **argv)
 
 static const struct role roles[] = {
     {"gateway", run_gateway, "log clients in and route their requests: a Glacier2 router"},
+    {"registry", run_registry, "one replica of the grid's registry, master or slave"},
     {"admin", adm_admin_main, "deploy and inspect a grid"},
     {"client", adm_client_main, "log in through a gateway, look up, allocate, release"},
     {"passwd", auth_passwd_main, "make a line for a password file"},
