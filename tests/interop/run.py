@@ -4,7 +4,8 @@
 
 Each flavour runs in a process of its own, with a time limit. A case passes when both flavours recorded the same; while
 a script is listed in PENDING below, only ZeroC's half runs, and the printed line says so. The last line counts.
-Options: --only FLAVOUR (record and print, compare nothing), --case PATTERN (part of the case's name), -v (print results).
+Options: --only FLAVOUR (record and print, compare nothing), --ours FLAVOUR (what is compared with ZeroC's, also when pending),
+--case PATTERN (part of the case's name), -v (print results).
 """
 
 import argparse
@@ -23,6 +24,7 @@ import traceback
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 
+from lib.deployment import FLAVOURS  # noqa: E402
 from lib.process import Failure  # noqa: E402
 from lib.record import Recorder  # noqa: E402
 
@@ -137,8 +139,8 @@ class Tally:
         print("FAIL  %s\n%s" % (name, why), flush=True)
 
 
-def judge(script, pattern, only, verbose, tally):
-    flavours = [only] if only else ["zeroc"] if script in PENDING else ["zeroc", "moulin"]
+def judge(script, pattern, only, ours, verbose, tally):
+    flavours = [only] if only else ["zeroc"] if script in PENDING and not ours else ["zeroc", ours or "moulin"]
     results = {f: run_oracle(script, pattern) if f == "zeroc" else run_flavour(f, script, pattern) for f in flavours}
     names = list(dict.fromkeys(n for f in flavours for n in results[f]))
     if not names and pattern == "":
@@ -160,18 +162,19 @@ def judge(script, pattern, only, verbose, tally):
         if len(flavours) == 1:
             tally.ok(full, " (%s only)" % flavours[0])
             continue
-        ours, theirs = results["moulin"][name]["lines"], results["zeroc"][name]["lines"]
+        theirs, ours = (results[f][name]["lines"] for f in flavours)
         if ours == theirs:
             tally.ok(full)
         else:
-            diff = "\n".join(difflib.unified_diff(theirs, ours, "zeroc", "moulin", lineterm="", n=2))
-            tally.fail(full, diff + "\n" + results["moulin"][name]["logs"])
+            diff = "\n".join(difflib.unified_diff(theirs, ours, *flavours, lineterm="", n=2))
+            tally.fail(full, diff + "\n" + results[flavours[1]][name]["logs"])
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("scripts", nargs="+")
-    parser.add_argument("--only", choices=("zeroc", "moulin"))
+    parser.add_argument("--only", choices=FLAVOURS)
+    parser.add_argument("--ours", choices=FLAVOURS[1:])
     parser.add_argument("--case", default="")
     parser.add_argument("--record", help=argparse.SUPPRESS)
     parser.add_argument("-v", action="store_true", dest="verbose")
@@ -182,7 +185,7 @@ def main():
     tally = Tally()
     for script in options.scripts:
         try:
-            judge(script, options.case, options.only, options.verbose, tally)
+            judge(script, options.case, options.only, options.ours, options.verbose, tally)
         except Failure as e:
             tally.fail(script, str(e))
     print("%s: %d passed, %d failed" % (" ".join(options.scripts), tally.passed, tally.failed))

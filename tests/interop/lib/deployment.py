@@ -15,7 +15,8 @@ from .bindings import Glacier2, Ice, IceGrid
 from . import certificates
 from .process import Daemon, Failure, free_port
 
-FLAVOURS = ("zeroc", "moulin")
+# The mixed ones have the named role from us and the other from ZeroC.
+FLAVOURS = ("zeroc", "moulin", "moulin-gateway", "moulin-registry")
 HERE = os.path.dirname(os.path.abspath(__file__))
 DATA = os.path.normpath(os.path.join(HERE, "..", "..", "data"))
 PASSWORDS = {"alice": "wonderland", "bob": "builder"}
@@ -23,7 +24,7 @@ PASSWORDS = {"alice": "wonderland", "bob": "builder"}
 
 def command(flavour, role):
     """The argv that starts `role` ("registry" or "gateway")."""
-    if flavour == "zeroc":
+    if flavour not in ("moulin", "moulin-" + role):
         return {"registry": ["icegridregistry", "--nowarn"], "gateway": ["glacier2router", "--nowarn"]}[role]
     moulin = os.environ.get("MOULIN")
     if not moulin:
