@@ -26,8 +26,6 @@ static int listen_one(struct ir_adapter *a, struct iw_endpoint *ep, struct ib_er
     const struct ir_config *cfg = &a->rt->cfg;
     if (a->rt->defaults.override_timeout != INT32_MIN)
         ep->timeout = a->rt->defaults.override_timeout;
-    if (a->rt->defaults.override_compress >= 0)
-        ep->compress = a->rt->defaults.override_compress == 1;
     struct ic_conn_config cc = a->conn_config;
     cc.timeout_ms = ep->timeout;
     cc.connect_timeout_ms = cfg->connect_timeout != INT32_MIN ? cfg->connect_timeout : ep->timeout;

@@ -416,12 +416,8 @@ int ir_endpoint_parse(struct ib_str text, bool server, const struct ir_proxy_def
         rc = p.protocol->bit == P_OPAQUE ? finish_opaque(&p) : finish_ip(&p);
     if (rc != 0)
         return rc;
-    if (!p.ep.opaque && p.ep.type != IW_EP_UDP) {
-        if (d->override_timeout != INT32_MIN)
-            p.ep.timeout = d->override_timeout;
-        if (d->override_compress >= 0)
-            p.ep.compress = d->override_compress != 0;
-    }
+    if (!p.ep.opaque && p.ep.type != IW_EP_UDP && d->override_timeout != INT32_MIN)
+        p.ep.timeout = d->override_timeout;
     *out = p.ep;
     return 0;
 }

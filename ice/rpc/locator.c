@@ -193,13 +193,27 @@ static void fail_all(struct locator_entry *e, const struct ib_err *why)
     }
 }
 
+/* Names what the waiters asked for, in Ice's words: a caller behind a gateway reads them. */
+static void not_registered(const struct locator_entry *e, struct ib_err *why)
+{
+    if (ib_list_empty(&e->waiters)) {
+        ib_err_set(why, IB_ENOTREGISTERED, "not registered");
+        return;
+    }
+    const struct iw_proxy *p = IB_CONTAINER(e->waiters.next, struct ir_call, wait_node)->proxy;
+    struct ib_arena arena;
+    ib_arena_init(&arena, 0);
+    struct ib_str id = e->kind == LOOKUP_ADAPTER ? p->adapter_id : ir_identity_format(&p->id, IR_UNICODE, &arena);
+    ib_err_set(why, IB_ENOTREGISTERED, "no object%s with id `%.*s' is registered",
+               e->kind == LOOKUP_ADAPTER ? " adapter" : "", (int)id.n, id.p ? id.p : "");
+    ib_arena_fini(&arena);
+}
+
 static void lookup_failed(struct locator_entry *e, const struct ir_result *r)
 {
     struct ib_err why = r->err;
-    if (Ice_AdapterNotFoundException_caught(r))
-        ib_err_set(&why, IB_ENOTREGISTERED, "no object adapter with that id is registered");
-    else if (Ice_ObjectNotFoundException_caught(r))
-        ib_err_set(&why, IB_ENOTREGISTERED, "no object with that identity is registered");
+    if (Ice_AdapterNotFoundException_caught(r) || Ice_ObjectNotFoundException_caught(r))
+        not_registered(e, &why);
     else if (!why.code)
         ib_err_set(&why, IB_EUNKNOWN, "the locator failed");
     fail_all(e, &why);

@@ -211,7 +211,7 @@ static void configured_defaults(void **state)
     assert_int_equal(ir_proxy_defaults(p, &fx->arena, &d, &err), 0);
     assert_int_equal(ir_proxy_parse(IB_STR("a:default -p 5"), &d, &fx->arena, &prx, NULL, &err), 0);
     assert_string_equal(ir_proxy_format(prx, IR_UNICODE, &fx->arena).p,
-                        "a -t -e 1.0:ws -h 127.0.0.1 -p 5 -t infinite -z -r /");
+                        "a -t -e 1.0:ws -h 127.0.0.1 -p 5 -t infinite -r /");
     assert_int_equal(ir_properties_set(p, "Ice.Default.Timeout", "0"), 0);
     assert_int_equal(ir_proxy_defaults(p, &fx->arena, &d, &err), IB_ECONFIG);
     assert_int_equal(ir_properties_set(p, "Ice.Default.Timeout", ""), 0);
