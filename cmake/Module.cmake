@@ -15,15 +15,18 @@ function(moulin_module name)
   target_link_libraries(${name} PUBLIC ${M_LINK})
 endfunction()
 
-# moulin_unit_tests(DIR LINK libs...): every tests/unit/<DIR>/test_*.c becomes a ctest "unit" of its own.
+# moulin_unit_tests(DIR LINK libs...): every tests/unit/<DIR>/test_*.c becomes a ctest "unit" of its own; the other *.c there
+# are built into each of them.
 function(moulin_unit_tests dir)
   cmake_parse_arguments(M "" "" "LINK" ${ARGN})
   file(GLOB tests CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/unit/${dir}/test_*.c)
+  file(GLOB shared CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/unit/${dir}/*.c)
+  list(FILTER shared EXCLUDE REGEX "/test_[^/]*$")
   foreach(source ${tests})
     get_filename_component(base ${source} NAME_WE)
     string(REPLACE "/" "_" prefix ${dir})
     set(target ${prefix}_${base})
-    add_executable(${target} ${source})
+    add_executable(${target} ${source} ${shared})
     target_include_directories(${target} PRIVATE ${CMAKE_SOURCE_DIR}/tests/lib ${CMAKE_SOURCE_DIR}/${dir})
     target_link_libraries(${target} PRIVATE test_support ${M_LINK} PkgConfig::CMOCKA)
     target_compile_definitions(${target} PRIVATE

@@ -12,7 +12,8 @@
 
 /* --- faults ------------------------------------------------------------------------------------------------------- */
 
-static void set_fault(struct reg_fault *f, const char *context, const char *fmt, va_list args)
+static void __attribute__((format(printf, 3, 0))) set_fault(struct reg_fault *f, const char *context, const char *fmt,
+                                                            va_list args)
 {
     if (f->code)
         return;

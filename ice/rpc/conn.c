@@ -4,14 +4,7 @@
    of the network connection's on_close, or by ir_conn_destroy when the runtime goes away. */
 #include "rpc_priv.h"
 
-#include <stdatomic.h>
 #include <stdlib.h>
-
-static uint64_t next_conn_id(void)
-{
-    static _Atomic uint64_t last; /* unique in the process; carries no state */
-    return atomic_fetch_add(&last, 1) + 1;
-}
 
 /* --- incoming frames ------------------------------------------------------------------------------------------ */
 
@@ -200,7 +193,7 @@ static struct ir_conn *conn_new(struct ir_runtime *rt, int32_t timeout)
     if (!c)
         return NULL;
     c->rt = rt;
-    c->id = next_conn_id();
+    c->id = rt->next_conn_id++;
     c->timeout = timeout;
     c->next_id = 1;
     ib_list_init(&c->adapter_node);

@@ -20,13 +20,32 @@ static bool mode_matches(uint8_t declared, uint8_t received)
     return received == IW_NONMUTATING || received == IW_IDEMPOTENT;
 }
 
+/* In the words of real peers: tools print them. */
+static void fail_params(struct ir_request *rq, int code)
+{
+    char text[200];
+    struct iw_encoding e = rq->info.encoding;
+    if (code == IB_EENCODING)
+        snprintf(text, sizeof(text),
+                 "encoding error: unsupported encoding version: %d.%d\n(can only support encodings compatible with "
+                 "version 1.1)",
+                 e.major, e.minor);
+    else if (code == IB_EENCAPS)
+        snprintf(text, sizeof(text), "protocol error: illegal encapsulation");
+    else if (code == IB_EBOUNDS)
+        snprintf(text, sizeof(text), "protocol error: out of bounds during unmarshaling");
+    else
+        snprintf(text, sizeof(text), "protocol error: error during marshaling or unmarshaling:\n%s", ib_err_text(code));
+    ir_request_fail_local(rq, code, text);
+}
+
 static int decode_params(struct ir_request *rq, const struct iw_op *op, void **in)
 {
     int r = rq->info.params_err;
     if (!r)
         r = iw_decode_params(op->in, rq->info.params, rq->rt->types, rq->rt->cfg.limits, &rq->arena, in);
     if (r)
-        ir_request_fail_local(rq, r, ib_err_text(r));
+        fail_params(rq, r);
     return r;
 }
 
@@ -85,7 +104,9 @@ static void dispatch_typed(struct ir_request *rq, struct ir_servant *s)
     rq->op = op;
     if (!mode_matches(op->mode, rq->info.mode)) {
         char text[160];
-        snprintf(text, sizeof(text), "protocol error: unexpected operation mode. expected = %s received = %s",
+        snprintf(text, sizeof(text),
+                 "protocol error: error during marshaling or unmarshaling:\nunexpected operation mode. expected = %s "
+                 "received = %s",
                  mode_name(op->mode), mode_name(rq->info.mode));
         ir_request_fail_local(rq, IB_EMARSHAL, text);
         return;

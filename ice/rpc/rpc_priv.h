@@ -57,6 +57,7 @@ struct ir_runtime {
     struct ir_pool *pool; /* owns */
     struct ir_locator *locator; /* owns; NULL without */
     struct ir_router *router; /* owns; NULL without */
+    uint64_t next_conn_id; /* starts at random, so that ids of several runtimes do not meet */
     struct ic_timer shutdown_timer;
     struct ic_deferred shutdown_check;
     void (*on_shutdown)(void *arg);

@@ -3,6 +3,8 @@
    within a bound or at once. */
 #include "rpc_priv.h"
 
+#include <moulin/base/clock.h>
+
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -171,6 +173,8 @@ struct ir_runtime *ir_runtime_new(struct ic_loop *loop, struct ir_properties *pr
     rt->props = props;
     rt->types = types;
     rt->state = IR_RT_ACTIVE;
+    ib_random(&rt->next_conn_id, sizeof(rt->next_conn_id));
+    rt->next_conn_id &= INT64_MAX;
     ib_arena_init(&rt->arena, 0);
     ib_list_init(&rt->adapters);
     ib_list_init(&rt->conns);

@@ -44,6 +44,14 @@ def main(out):
         write(out, "exception", v["name"], bytes([flags]) + body[6:])
     for v in load("proxies.json"):
         write(out, "proxy", v["name"], bytes([v["encoding"] == "1.1"]) + bytes.fromhex(v["hex"]))
+    for v in load("messages.json"):
+        message = bytes.fromhex(v.get("hex", ""))
+        if len(message) > 14 and message[9] < 2:
+            write(out, "dispatch", v["name"], message[8:9] + message[14:])
+    for i, v in enumerate(load("malformed.json")):
+        for j, sent in enumerate(v["sent"]):
+            if sent[0] != "(" and len(sent) > 28:
+                write(out, "dispatch", "malformed_%d_%d" % (i, j), bytes.fromhex(sent)[8:9] + bytes.fromhex(sent)[14:])
     with open(os.path.join(VECTORS, "icegrid-internal-vectors.txt"), encoding="utf-8") as f:
         lines = [line.rstrip("\n").split("|") for line in f if line[0] != "#"]
     for i, col in enumerate(line for line in lines if len(line) == 7):

@@ -64,7 +64,7 @@ struct iw_in {
 
 static inline struct iw_in iw_in(struct ib_span s)
 {
-    return (struct iw_in){s.p, s.p + s.n, 0};
+    return (struct iw_in){s.p, s.n ? s.p + s.n : s.p, 0}; /* an empty span may be NULL */
 }
 
 uint8_t iw_in_u8(struct iw_in *in);

@@ -7,7 +7,7 @@ import socket
 import subprocess
 
 from lib import descriptors as dd
-from lib.deployment import command
+from lib.deployment import MOULIN, command
 
 from . import check
 
@@ -77,12 +77,12 @@ def options(d):
 def unknown_role(d):
     if d.flavour != "moulin":
         return
-    for argv in ([os.environ["MOULIN"], "nonsense"], [os.environ["MOULIN"]]):
+    for argv in ([MOULIN, "nonsense"], [MOULIN]):
         done = subprocess.run(argv, capture_output=True, text=True, timeout=30)
         check(done.returncode == 1, "%s: exit status %d" % (argv, done.returncode))
         check(done.stderr, "%s says nothing" % argv)
     for option in ("--help", "--version"):
-        done = subprocess.run([os.environ["MOULIN"], option], capture_output=True, text=True, timeout=30)
+        done = subprocess.run([MOULIN, option], capture_output=True, text=True, timeout=30)
         check(done.returncode == 0 and done.stdout + done.stderr, "%s: %s" % (option, done))
 
 

@@ -19,6 +19,7 @@ from .process import Daemon, Failure, free_port
 FLAVOURS = ("zeroc", "moulin", "moulin-gateway", "moulin-registry")
 HERE = os.path.dirname(os.path.abspath(__file__))
 DATA = os.path.normpath(os.path.join(HERE, "..", "..", "data"))
+MOULIN = os.environ.get("MOULIN") or os.path.normpath(os.path.join(HERE, "../../../build/dev/moulin/moulin"))
 PASSWORDS = {"alice": "wonderland", "bob": "builder"}
 
 
@@ -26,10 +27,9 @@ def command(flavour, role):
     """The argv that starts `role` ("registry" or "gateway")."""
     if flavour not in ("moulin", "moulin-" + role):
         return {"registry": ["icegridregistry", "--nowarn"], "gateway": ["glacier2router", "--nowarn"]}[role]
-    moulin = os.environ.get("MOULIN")
-    if not moulin:
-        raise Failure("the environment does not name our executable: set MOULIN")
-    return [moulin, role, "--nowarn"]
+    if not os.access(MOULIN, os.X_OK):
+        raise Failure("no executable %s: build the preset dev, or name another one in the environment (MOULIN)" % MOULIN)
+    return [MOULIN, role, "--nowarn"]
 
 
 class Deployment:
