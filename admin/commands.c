@@ -60,6 +60,8 @@ static int registry_list(struct adm_console *c, const struct ib_str *args, int n
 }
 
 const struct adm_command adm_commands[] = {
+    {"application", "add", "FILE [TARGET...] [NAME=VALUE...]", 1, ADM_WORDS_MAX, adm_application_add},
+    {"application", "update", "FILE [TARGET...] [NAME=VALUE...]", 1, ADM_WORDS_MAX, adm_application_update},
     {"application", "remove", "NAME", 1, 1, adm_application_remove},
     {"application", "list", "", 0, 0, adm_application_list},
     {"object", "add", "PROXY [TYPE]", 1, 2, object_add},

@@ -20,6 +20,8 @@ struct adm_command {
 
 extern const struct adm_command adm_commands[];
 
+int adm_application_add(struct adm_console *c, const struct ib_str *args, int n, struct ib_err *err);
+int adm_application_update(struct adm_console *c, const struct ib_str *args, int n, struct ib_err *err);
 int adm_application_remove(struct adm_console *c, const struct ib_str *args, int n, struct ib_err *err);
 int adm_application_list(struct adm_console *c, const struct ib_str *args, int n, struct ib_err *err);
 
