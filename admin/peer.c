@@ -101,6 +101,25 @@ static void on_lost(struct ir_conn_hook *hook, struct ir_conn *c, const struct i
     p->n_routed = 0;
 }
 
+/* A person reads it: the exception's name and, on lines of their own as the registry wrote them, its strings. */
+static void explain_exception(const struct ir_result *r, struct ib_err *err)
+{
+    char text[sizeof err->text];
+    int at = snprintf(text, sizeof text, "%s", r->exception->id + 2);
+    for (const struct iw_class *c = r->exception; c; c = c->base) {
+        for (size_t i = 0; i < c->n_fields && at > 0 && at < (int)sizeof text; i++) {
+            const struct iw_field *f = &c->fields[i];
+            struct ib_str value;
+            if (f->type->kind != IW_STRING)
+                continue;
+            memcpy(&value, (const char *)r->value + f->offset, sizeof value);
+            if (value.n)
+                at += snprintf(text + at, sizeof text - (size_t)at, ": %s", ib_cstr(value));
+        }
+    }
+    ib_err_set(err, IB_EUNKNOWN, "%s", text);
+}
+
 static void on_reply(void *arg, const struct ir_result *r)
 {
     struct pending *w = arg;
@@ -114,6 +133,11 @@ static void on_reply(void *arg, const struct ir_result *r)
         return;
     }
     char text[400];
+    if (r->outcome == IR_THROWN && r->exception) {
+        w->code = IB_EUNKNOWN;
+        explain_exception(r, &w->err);
+        return;
+    }
     w->code = r->outcome == IR_FAILED_LOCAL ? r->err.code : IB_EUNKNOWN;
     w->add_proxy =
         r->outcome == IR_FAILED_STATUS && r->status == IR_OBJECT_NOT_EXIST && ib_str_is(r->operation, "ice_add_proxy");
