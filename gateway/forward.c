@@ -60,10 +60,22 @@ static void fail_no_endpoint(struct ir_request *rq, const struct iw_proxy *prx)
     ir_request_fail_local(rq, IB_ENOENDPOINT, ib_cstr(reason));
 }
 
+static void fail_not_registered(struct ir_request *rq, const struct iw_proxy *prx)
+{
+    struct ib_arena *a = ir_request_arena(rq);
+    bool adapter = prx->adapter_id.n > 0;
+    const struct ib_str id = adapter ? prx->adapter_id : ir_identity_format(&prx->id, IR_UNICODE, a);
+    const struct ib_str reason = ib_arena_printf(a, "no %s with id `%.*s' is registered",
+                                                 adapter ? "object adapter" : "object", (int)id.n, ib_cstr(id));
+    ir_request_fail_local(rq, IB_ENOTREGISTERED, ib_cstr(reason));
+}
+
 static void relay_failure(const struct relay *w, const struct ib_err *err)
 {
     if (err->code == IB_ENOENDPOINT && w->target) {
         fail_no_endpoint(w->rq, w->target);
+    } else if (err->code == IB_ENOTREGISTERED && w->target) {
+        fail_not_registered(w->rq, w->target);
     } else {
         fail(w->rq, err);
     }
@@ -91,7 +103,8 @@ static void on_sent(void *arg, const struct ir_result *r)
     }
 }
 
-/* Dies with the request. The target is copied only when it can have no endpoint: direct proxies always have one. */
+/* Dies with the request. The target is copied only when a failure may name it: when it has to be located, or has
+   perhaps no secure endpoint. */
 static struct relay *relay_new(struct ir_request *rq, const struct iw_proxy *target)
 {
     struct relay *w = IB_ARENA_NEW(ir_request_arena(rq), struct relay);
