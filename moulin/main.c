@@ -10,6 +10,8 @@
 #include <moulin/gateway/gateway.h>
 #include <moulin/registry/registry.h>
 
+#include "serve.h"
+
 struct role {
     const char *name;
     int (*run)(int argc, char **argv); /* argv[0] is "moulin NAME" */
@@ -26,6 +28,11 @@ static int run_registry(int argc, char **argv)
     return ir_service_main(&reg_service, argc, argv);
 }
 
+static int run_serve(int argc, char **argv)
+{
+    return ir_service_main(&serve_service, argc, argv);
+}
+
 static int run_auth_helper(int argc, char **argv)
 {
     (void)argc;
@@ -36,6 +43,7 @@ static int run_auth_helper(int argc, char **argv)
 static const struct role roles[] = {
     {"gateway", run_gateway, "log clients in and route their requests: a Glacier2 router"},
     {"registry", run_registry, "one replica of the grid's registry, master or slave"},
+    {"serve", run_serve, "a gateway and a registry replica in one process"},
     {"admin", adm_admin_main, "deploy and inspect a grid"},
     {"client", adm_client_main, "log in through a gateway, look up, allocate, release"},
     {"passwd", auth_passwd_main, "make a line for a password file"},
