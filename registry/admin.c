@@ -43,7 +43,9 @@ void reg_admin_submit(const struct reg_session *s, struct ir_request *rq, const 
 {
     struct waiter *w = IB_ARENA_NEW(ir_request_arena(rq), struct waiter);
 
-    if (c == NULL || w == NULL || set != 0 || reg_change_set_user(c, s->user) != 0) {
+    if (c != NULL && set == 0 && c->user.p == NULL)
+        set = reg_change_set_user(c, s->user);
+    if (c == NULL || w == NULL || set != 0) {
         if (c != NULL)
             reg_change_unref(c);
         reg_admin_no_memory(rq);

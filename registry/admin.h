@@ -75,7 +75,7 @@ static inline struct reg *reg_admin_reg(const void *self)
 void reg_admin_no_memory(struct ir_request *rq);
 /* True when somebody else holds the lock; rq has then been answered. After the read-only check (8.1). */
 bool reg_admin_refuse_locked(const struct reg_session *s, struct ir_request *rq);
-/* Submits the change on behalf of the session; op's empty result is the answer when it is done. set is the outcome of
+/* Submits the change on behalf of the session (its user, unless the change names one already); op's empty result is the answer when it is done. set is the outcome of
    filling it in. */
 void reg_admin_submit(const struct reg_session *s, struct ir_request *rq, const struct iw_op *op, struct reg_change *c,
                       int set);

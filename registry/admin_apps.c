@@ -8,25 +8,39 @@ static bool refused(const struct reg_session *s, struct ir_request *rq)
     return reg_refuse_write(s->sessions->reg, rq) || reg_admin_refuse_locked(s, rq);
 }
 
+/* Whom the stored record names: for a sync and an instance the holder of the lock, not the session (8.2). */
+static int set_lock_user(const struct reg_session *s, struct reg_change *c)
+{
+    const struct reg_session *holder = s->sessions->lock;
+
+    return reg_change_set_user(c, holder != NULL ? holder->user : IB_STR(""));
+}
+
 static void submit_descriptor(const struct reg_session *s, struct ir_request *rq, const struct iw_op *op,
                               enum reg_change_op what, const struct IceGrid_ApplicationDescriptor *d,
                               bool without_restart)
 {
     struct reg_change *c = reg_admin_change(what);
+    int set = c != NULL ? reg_change_set_descriptor(c, d) : 0;
 
+    if (c != NULL && set == 0 && what == REG_APP_SYNC)
+        set = set_lock_user(s, c);
     if (c != NULL)
         c->without_restart = without_restart;
-    reg_admin_submit(s, rq, op, c, c != NULL ? reg_change_set_descriptor(c, d) : 0);
+    reg_admin_submit(s, rq, op, c, set);
 }
 
 static void submit_update(const struct reg_session *s, struct ir_request *rq, const struct iw_op *op,
                           const struct IceGrid_ApplicationUpdateDescriptor *d, bool without_restart)
 {
     struct reg_change *c = reg_admin_change(REG_APP_UPDATE);
+    int set = c != NULL ? reg_change_set_update(c, d) : 0;
 
+    if (c != NULL && set == 0 && op == &IceGrid_Admin_instantiateServer_op)
+        set = set_lock_user(s, c);
     if (c != NULL)
         c->without_restart = without_restart;
-    reg_admin_submit(s, rq, op, c, c != NULL ? reg_change_set_update(c, d) : 0);
+    reg_admin_submit(s, rq, op, c, set);
 }
 
 REG_ADMIN_OP(addApplication)

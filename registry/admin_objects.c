@@ -137,6 +137,12 @@ struct asking {
     struct iw_proxy *obj;
 };
 
+/* Ice's words for what administrators see most. */
+static const char *local_text(const struct ib_err *err)
+{
+    return err->code == IB_EREFUSED ? "connection refused: Connection refused" : err->text;
+}
+
 static void got_type(void *arg, const struct ir_result *r)
 {
     struct asking *a = arg;
@@ -146,6 +152,10 @@ static void got_type(void *arg, const struct ir_result *r)
 
     if (r->outcome == IR_SUCCESS)
         submit_object(s, a->rq, &IceGrid_Admin_addObject_op, REG_OBJECT_ADD, a->obj, *(const struct ib_str *)r->out);
+    else if (r->outcome == IR_FAILED_LOCAL)
+        reg_throw_deployment(a->rq, "failed to invoke ice_id() on proxy `%s':\n::Ice::%s:\n%s",
+                             ib_cstr(ir_proxy_format(a->obj, IR_UNICODE, arena)), ib_err_ice_name(r->err.code),
+                             local_text(&r->err));
     else
         reg_throw_deployment(a->rq, "failed to invoke ice_id() on proxy `%s':\n%s",
                              ib_cstr(ir_proxy_format(a->obj, IR_UNICODE, arena)),

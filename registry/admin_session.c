@@ -9,8 +9,11 @@
 
 static void keep_alive(void *self, struct ir_request *rq, const struct IceGrid_AdminSession_keepAlive_in *in)
 {
+    const struct reg_session *s = self;
+
     (void)in;
     reg_session_seen(self);
+    reg_trace(s->sessions->reg, REG_TRACE_SESSION, 2, "admin session `%s' keep alive", ib_cstr(s->user));
     IceGrid_AdminSession_keepAlive_reply(rq, NULL);
 }
 

@@ -82,8 +82,9 @@ static int find_added(struct reg *reg, struct reg_change *c, const char *verb, s
     if (deployed)
         return reg_change_fail_deployment(c,
                                           "%s object `%s' is not allowed:\nthe object was added with the application "
-                                          "descriptor `%s'",
-                                          verb, identity_text(c, &c->id), ib_cstr(deployed->app->name));
+                                          "descriptor `%s%s",
+                                          verb, identity_text(c, &c->id), ib_cstr(deployed->app->name),
+                                          c->op == REG_OBJECT_REMOVE ? "" : "'" /* as the original */);
     rc = reg_catalog_object(reg->catalog, &c->id, &c->arena, old);
     if (rc == IB_ENOTFOUND) {
         struct IceGrid_ObjectNotRegisteredException ex = {.id = c->id};

@@ -101,7 +101,6 @@ void reg_session_unref(struct reg_session *s)
 {
     if (--s->refs > 0)
         return;
-    ic_timer_fini(&s->timer);
     ib_arena_fini(&s->arena);
     free(s);
 }
@@ -111,18 +110,42 @@ void reg_session_seen(struct reg_session *s)
     s->seen_ms = ib_clock_ms();
 }
 
-static void on_timer(void *arg)
+/* Wakes every (smallest timeout), so that a silent session lives once to twice its timeout, as in the original (7.2).
+ */
+static void on_reaper(void *arg)
 {
-    struct reg_session *s = arg;
-    int64_t left = s->seen_ms + (int64_t)s->timeout_s * 1000 - ib_clock_ms();
+    struct reg_sessions *ss = arg;
+    int64_t now = ib_clock_ms(), period = 0;
 
-    if (left > 0) {
-        ic_timer_start(&s->timer, left);
-        return;
+    IB_LIST_FOREACH_SAFE(it, &ss->all)
+    {
+        struct reg_session *s = IB_CONTAINER(it, struct reg_session, node);
+        int64_t timeout = (int64_t)s->timeout_s * 1000;
+
+        if (timeout == 0)
+            continue;
+        if (s->seen_ms + timeout <= now) {
+            reg_trace(ss->reg, REG_TRACE_SESSION, 1, "%s session `%s' has timed out", kind_names[s->kind],
+                      ib_cstr(s->user));
+            reg_session_destroy(s);
+        } else if (period == 0 || timeout < period) {
+            period = timeout;
+        }
     }
-    reg_trace(s->sessions->reg, REG_TRACE_SESSION, 1, "%s session `%s' has timed out", kind_names[s->kind],
-              ib_cstr(s->user));
-    reg_session_destroy(s);
+    if (period > 0)
+        ic_timer_start(&ss->reaper, period);
+    ss->reaper_ms = period;
+}
+
+static void reap_later(struct reg_session *s)
+{
+    struct reg_sessions *ss = s->sessions;
+    int64_t timeout = (int64_t)s->timeout_s * 1000;
+
+    if (timeout == 0 || (ss->reaper_ms != 0 && ss->reaper_ms <= timeout))
+        return;
+    ss->reaper_ms = timeout;
+    ic_timer_start(&ss->reaper, timeout);
 }
 
 static int copy_wish(struct reg_session *s, const struct reg_session_wish *wish)
@@ -193,7 +216,6 @@ struct reg_session *reg_session_new(struct reg_sessions *ss, const struct reg_se
     ib_list_init(&s->conn_node);
     ib_list_init(&s->owned);
     ib_list_init(&s->waiting);
-    ic_timer_init(&s->timer, ss->reg->loop, on_timer, s);
     rc = copy_wish(s, wish);
     if (rc == 0 && wish->conn != NULL)
         rc = conn_attach(s, wish->conn);
@@ -204,8 +226,7 @@ struct reg_session *reg_session_new(struct reg_sessions *ss, const struct reg_se
     ib_list_append(&ss->all, &s->node);
     ss->n++;
     reg_session_seen(s);
-    if (s->timeout_s > 0)
-        ic_timer_start(&s->timer, (int64_t)s->timeout_s * 1000);
+    reap_later(s);
     reg_trace(ss->reg, REG_TRACE_SESSION, 1, "%s session `%s' created", kind_names[s->kind], ib_cstr(s->user));
     return s;
 }
@@ -219,7 +240,6 @@ void reg_session_destroy(struct reg_session *s)
     s->gone = true;
     ib_list_remove(&s->node);
     ss->n--;
-    ic_timer_stop(&s->timer);
     ir_adapter_remove(s->adapter, &s->id, "");
     if (s->kind == REG_ADMIN_SESSION)
         ir_adapter_remove(s->adapter, &s->admin_id, "");
@@ -316,6 +336,7 @@ static void part_stop(void *state)
     while (!ib_list_empty(&ss->all))
         reg_session_destroy(IB_CONTAINER(ss->all.next, struct reg_session, node));
     reg_alloc_free(ss->alloc);
+    ic_timer_fini(&ss->reaper);
     free(ss);
 }
 
@@ -356,6 +377,7 @@ static void *part_start(struct reg *reg, struct ib_err *err)
     }
     ss->reg = reg;
     ib_list_init(&ss->all);
+    ic_timer_init(&ss->reaper, reg->loop, on_reaper, ss);
     ss->alloc = reg_alloc_new(ss);
     rc = ss->alloc == NULL ? ib_err_set(err, IB_ENOMEM, "out of memory") : configure_verifiers(ss, err);
     if (rc == 0)

@@ -40,7 +40,6 @@ struct reg_session {
     bool filters; /* the router's filters are kept up to date */
     int timeout_s; /* 0: never ends by itself */
     int64_t seen_ms;
-    struct ic_timer timer;
 
     /* client sessions: allocation.c */
     int32_t allocation_timeout_ms;
@@ -78,6 +77,8 @@ struct reg_sessions {
     struct reg_alloc *alloc; /* owns */
     struct reg_routes *routes; /* owns */
     struct reg_session *lock; /* who updates; NULL: nobody */
+    struct ic_timer reaper;
+    int64_t reaper_ms; /* its period while it is armed */
     struct ir_servant registry, managers[4];
     bool manager_added[4];
 };
