@@ -137,7 +137,7 @@ grep -q 'PermissionDenied' "$dir/wrong" || fail "refused for another reason"
 
 step "alice logs in with the right one and allocates a printer"
 mkfifo "$dir/alice.in" "$dir/bob.in" || exit 1
-"${client[@]}" --reconnect -u alice -P "$dir/alice.password" <"$dir/alice.in" >"$dir/alice" 2>&1 &
+"${client[@]}" --reconnect -u alice -P "$dir/alice.password" <"$dir/alice.in" >>"$dir/alice" 2>&1 &
 pids+=("$!")
 exec 5>"$dir/alice.in"
 echo 'allocate-type ::Demo::Printer' >&5
@@ -146,15 +146,18 @@ show "$dir/alice"
 printer=$(sed -n 's/^allocated \([^ ]*\).*/\1/p' "$dir/alice")
 
 step "bob wants the same printer ($printer): he waits, and gets it when alice releases it"
-"${client[@]}" --reconnect -u bob -P "$dir/bob.password" <"$dir/bob.in" >"$dir/bob" 2>&1 &
+"${client[@]}" --reconnect -u bob -P "$dir/bob.password" <"$dir/bob.in" >>"$dir/bob" 2>&1 &
 pids+=("$!")
 exec 6>"$dir/bob.in"
 echo "allocate $printer" >&6
 wait_for "$dir/bob" '^logged in' || { show "$dir/bob"; fail "bob could not log in"; }
 if wait_for "$dir/bob" '^allocated' 1; then fail "bob got what alice holds"; fi
+show "$dir/bob"
 say "bob waits"
+: >"$dir/bob"
 echo "release $printer" >&5
 wait_for "$dir/alice" '^released' || fail "alice could not release"
+say "alice releases $printer"
 wait_for "$dir/bob" '^allocated' || { show "$dir/bob"; fail "bob did not get it"; }
 show "$dir/bob"
 
@@ -167,7 +170,6 @@ step "alice goes on: her client logs in at the second gateway and finds the prin
 : >"$dir/alice"
 echo 'find-type ::Demo::Printer' >&5
 wait_for "$dir/alice" '^found' 30 || { show "$dir/alice"; fail "alice was lost with the master"; }
-wait_for "$dir/alice" '^found.*printer-2\|^found.*hall' 5
 show "$dir/alice"
 
 step "Where to go next"
