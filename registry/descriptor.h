@@ -42,7 +42,7 @@ int reg_app_check_without_restart(const struct reg_app *old, const struct reg_ap
 int reg_server_resolve(const struct IceGrid_ServerDescriptor *desc, const struct reg_node_vars *vars,
                        struct ib_arena *arena, struct IceGrid_ServerDescriptor **out) IB_MUST_CHECK;
 
-/* What the node is sent. */
+/* What the node is sent; vars of a connected node. The result also borrows from s. */
 int reg_internal_server(const struct reg_server *s, const struct reg_node_vars *vars, struct ib_arena *arena,
                         struct IceGrid_InternalServerDescriptor **out) IB_MUST_CHECK;
 

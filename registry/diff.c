@@ -302,27 +302,33 @@ static int compare_servers(const void *a, const void *b)
     return ib_str_cmp((*x)->id, (*y)->id);
 }
 
+/* Sorted by id; NULL when memory is short. free() it. */
+static const struct reg_server **sorted_servers(const struct reg_app *app)
+{
+    const struct reg_server **v = calloc(app->n_servers + 1, sizeof(const struct reg_server *));
+    if (!v)
+        return NULL;
+    for (size_t i = 0; i < app->n_servers; i++)
+        v[i] = &app->servers[i];
+    qsort(v, app->n_servers, sizeof(const struct reg_server *), compare_servers);
+    return v;
+}
+
 int reg_app_check_without_restart(const struct reg_app *old, const struct reg_app *now, struct ib_err *err)
 {
     struct ib_buf names;
     size_t n = 0;
-    int rc = 0;
-    const struct reg_server **v = calloc(old->n_servers + 1, sizeof(const struct reg_server *));
-    if (!v)
-        return ib_err_set(err, IB_ENOMEM, "%s", ib_err_text(IB_ENOMEM));
-    for (size_t i = 0; i < old->n_servers; i++)
-        v[i] = &old->servers[i];
-    qsort(v, old->n_servers, sizeof(const struct reg_server *), compare_servers);
+    const struct reg_server **a = sorted_servers(old), **b = sorted_servers(now);
+    int rc = a && b ? 0 : IB_ENOMEM;
     ib_buf_init(&names);
-    for (size_t i = 0; i < now->n_servers && !rc; i++) {
-        const struct reg_server *key = &now->servers[i];
-        const struct reg_server **was =
-            bsearch(&key, v, old->n_servers, sizeof(const struct reg_server *), compare_servers);
+    for (size_t i = 0; i < old->n_servers && !rc; i++) {
+        const struct reg_server **same =
+            bsearch(&a[i], b, now->n_servers, sizeof(const struct reg_server *), compare_servers);
         bool needs = false;
-        if (was)
-            rc = needs_restart(*was, key, &needs);
+        if (same)
+            rc = needs_restart(a[i], *same, &needs);
         if (needs)
-            ib_buf_printf(&names, "%s%s", n++ ? ", " : "", ib_cstr(key->id));
+            ib_buf_printf(&names, "%s%s", n++ ? ", " : "", ib_cstr(a[i]->id));
     }
     if (rc || !ib_buf_ok(&names))
         rc = ib_err_set(err, IB_ENOMEM, "%s", ib_err_text(IB_ENOMEM));
@@ -331,6 +337,7 @@ int reg_app_check_without_restart(const struct reg_app *old, const struct reg_ap
                         "check for application `%s' update failed:\nthe server%s `%s' would need to be stopped",
                         ib_cstr(old->name), n > 1 ? "s" : "", ib_buf_cstr(&names));
     ib_buf_fini(&names);
-    free(v);
+    free(a);
+    free(b);
     return rc;
 }

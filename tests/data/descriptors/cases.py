@@ -287,6 +287,27 @@ def files():
     yield "no admin", app({"up": node([server(propertySet=props([("Ice.Admin.Endpoints", "")]))])})
 
 
+def without_restart():
+    """(name, definition, definition to sync with without stopping a server)"""
+    a = lambda *servers, **k: app({"up": node(servers)}, **k)
+    ad = lambda **k: server(adapters=[adapter(**k)], propertySet=ENDPOINTS)
+    box = lambda p=(), **k: icebox([inline(service(propertySet=props(p), **k))])
+    yield "the same", a(server()), a(server())
+    yield "a property", a(server()), a(server(propertySet=props([("x", "y")])))
+    yield "a service's property", a(box()), a(box([("x", "y")]))
+    yield "a service's entry", a(box()), a(box(entry="f"))
+    yield "description", a(server()), a(server(description="d"))
+    yield "two of three", a(server("a"), server("b"), server("c")), a(server("c", exe="x"), server("b"), server("a", user="x"))
+    yield "allocatable", a(server()), a(server(allocatable=True))
+    yield "an object", a(ad()), a(ad(objects=[obj("o")]))
+    yield "server to box", a(server()), a(box())
+    yield "added and removed", a(server("a")), a(server("b"))
+    yield "by a variable", a(server(pwd="${v}"), variables={"v": "1"}), a(server(pwd="${v}"), variables={"v": "2"})
+    yield "proxy options by property", a(ad(objects=[obj("o")])), a(server(adapters=[adapter(objects=[obj("o")])], propertySet=props(
+        [("A.Endpoints", "default"), ("A.ProxyOptions", "-t")])))
+    yield "application only", a(server()), a(server(), description="new")
+
+
 def updates():
     """(name, definition, then updates or definitions to sync with)"""
     t = {"T": template(server("${a}"), ["a"])}

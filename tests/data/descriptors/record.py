@@ -104,10 +104,12 @@ class Recorder:
         self.clear()
         return case
 
-    def update(self, name, app, change):
+    def update(self, name, app, change, quiet=False):
         sync = isinstance(change, IceGrid.ApplicationDescriptor)
         op = "syncApplication" if sync else "updateApplication"
-        case = {"name": name, "add": self.encode("addApplication", app).hex(), "sync": sync, "in": self.encode(op, change).hex()}
+        if quiet:
+            op += "WithoutRestart"
+        case = {"name": name, "add": self.encode("addApplication", app).hex(), "sync": sync, "quiet": quiet, "in": self.encode(op, change).hex()}
         assert self.change("addApplication", app) is None, name
         self.observer.last.clear()
         case["error"] = self.change(op, change)
@@ -142,7 +144,7 @@ def main():
             plain = itertools.chain(cases.variables(), cases.servers(), cases.adapters(), cases.groups(), cases.sets(),
                                     cases.templates(), cases.applications())
             definitions = [r.definition(n, a, False) for n, a in plain] + [r.definition(n, a, True) for n, a in cases.files()]
-            updates = [r.update(*u) for u in cases.updates()]
+            updates = [r.update(*u) for u in cases.updates()] + [r.update(*u, quiet=True) for u in cases.without_restart()]
             r.ic.destroy()
         finally:
             for p in (node, registry):

@@ -203,6 +203,14 @@ static int change(struct fx *fx, json_t *c, const struct IceGrid_ApplicationDesc
             return rc;
     }
     int rc = expand(fx, now, &app, err);
+    if (!rc && vec_true(c, "quiet")) {
+        struct reg_app *before;
+        assert_int_equal(expand(fx, old, &before, err), 0);
+        rc = reg_app_check_without_restart(before, app, err);
+        reg_app_free(before);
+        if (rc)
+            reg_app_free(app);
+    }
     if (!rc)
         reg_app_free(app);
     return rc;
