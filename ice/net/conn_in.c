@@ -24,6 +24,9 @@ static bool held(const struct ic_conn *c)
 bool ic_conn_reads(const struct ic_conn *c)
 {
     unsigned first = c->incoming ? IC_ST_ACTIVE : IC_ST_NOT_VALIDATED; /* 9.1: before that, bytes stay in the socket */
+    if (c->ws_close_came) { /* nothing that follows counts */
+        return false;
+    }
     return c->state >= first && c->state != IC_ST_CLOSED && !held(c);
 }
 
