@@ -6,7 +6,12 @@
 #include <arpa/inet.h>
 #include <ifaddrs.h>
 #include <net/if.h>
+#include <netdb.h>
 #include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define ADDRESSES_MAX 16u /* of one host name */
 
 static int no_memory(struct ib_err *err)
 {
@@ -21,7 +26,7 @@ static void on_accept(void *arg, struct ic_conn *net)
         ic_conn_detach(net);
 }
 
-static int listen_one(struct ir_adapter *a, struct iw_endpoint *ep, struct ib_err *err)
+static int listen_one(struct ir_adapter *a, struct iw_endpoint *ep, struct ib_str publish_as, struct ib_err *err)
 {
     const struct ir_config *cfg = &a->rt->cfg;
     if (a->rt->defaults.override_timeout != INT32_MIN)
@@ -33,12 +38,68 @@ static int listen_one(struct ir_adapter *a, struct iw_endpoint *ep, struct ib_er
     struct ir_adapter_listener *l = &a->listeners[a->n_listeners];
     l->adapter = a;
     l->timeout = ep->timeout;
+    l->publish_as = publish_as;
     l->listener = ic_listen(a->rt->loop, ep, a->tls, &cc, on_accept, l, err);
     if (!l->listener)
         return err && err->code ? ib_err_wrap(err, "object adapter `%s'", a->name) : IB_ESOCKET;
     a->n_listeners++;
     ir_trace_listen(a->rt, ic_listener_endpoint(l->listener), false);
     return 0;
+}
+
+static bool is_wildcard(struct ib_str host)
+{
+    return !host.n || ib_str_is(host, "*") || ib_str_is(host, "0.0.0.0") || ib_str_is(host, "::") ||
+           ib_str_is(host, "0:0:0:0:0:0:0:0");
+}
+
+/* A resolver knows ::1 even where IPv6 is switched off. */
+static bool can_bind(const struct addrinfo *ai)
+{
+    int fd = socket(ai->ai_family, ai->ai_socktype | SOCK_CLOEXEC, ai->ai_protocol);
+    bool ok = fd >= 0 && bind(fd, ai->ai_addr, ai->ai_addrlen) == 0;
+    if (fd >= 0)
+        close(fd);
+    return ok;
+}
+
+/* The addresses of a host name, IPv4 first; none for a wildcard. Resolving blocks: adapters are made before the loop
+ * runs. */
+static size_t host_addresses(struct ir_adapter *a, struct ib_str host, struct ib_str out[ADDRESSES_MAX])
+{
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_protocol = IPPROTO_TCP}, *list = NULL;
+    char text[NI_MAXHOST];
+    size_t n = 0;
+    if (is_wildcard(host) || getaddrinfo(ib_cstr(host), NULL, &hints, &list))
+        return 0; /* listening says what is wrong */
+    static const int families[] = {AF_INET, AF_INET6};
+    for (int f = 0; f < 2; f++) {
+        for (const struct addrinfo *ai = list; ai && n < ADDRESSES_MAX; ai = ai->ai_next) {
+            if (ai->ai_family != families[f] || !can_bind(ai) ||
+                getnameinfo(ai->ai_addr, ai->ai_addrlen, text, sizeof(text), NULL, 0, NI_NUMERICHOST))
+                continue;
+            out[n] = ib_arena_strz(&a->arena, text);
+            n += out[n].p != NULL;
+        }
+    }
+    freeaddrinfo(list);
+    return n;
+}
+
+/* 16.2: a name with several addresses listens on every one, and is published as the name when all have one port. */
+static int listen_all(struct ir_adapter *a, struct iw_endpoint *ep, struct ib_err *err)
+{
+    struct ib_str addresses[ADDRESSES_MAX];
+    size_t n = host_addresses(a, ep->host, addresses);
+    if (n < 2)
+        return listen_one(a, ep, IB_STR(""), err);
+    int r = 0;
+    for (size_t i = 0; i < n && !r; i++) {
+        struct iw_endpoint one = *ep;
+        one.host = addresses[i];
+        r = listen_one(a, &one, ep->port ? ep->host : IB_STR(""), err);
+    }
+    return r;
 }
 
 int ir_adapter_listen(struct ir_adapter *a, const char *endpoints, struct ib_err *err)
@@ -56,14 +117,14 @@ int ir_adapter_listen(struct ir_adapter *a, const char *endpoints, struct ib_err
         ib_err_wrap(err, "property %s.Endpoints", a->name);
     if (r)
         return r;
-    a->listeners = IB_ARENA_ARRAY(&a->arena, n ? n : 1, struct ir_adapter_listener);
+    a->listeners = IB_ARENA_ARRAY(&a->arena, (n ? n : 1) * ADDRESSES_MAX, struct ir_adapter_listener);
     if (!a->listeners)
         return no_memory(err);
     for (size_t i = 0; i < n; i++) {
         if (eps[i].type == IW_EP_UDP || eps[i].opaque)
             return ib_err_set(err, IB_EUNSUPPORTED,
                               "object adapter `%s': only tcp, ssl, ws and wss endpoints can be served", a->name);
-        r = listen_one(a, &eps[i], err);
+        r = listen_all(a, &eps[i], err);
         if (r)
             return r;
     }
@@ -71,12 +132,6 @@ int ir_adapter_listen(struct ir_adapter *a, const char *endpoints, struct ib_err
 }
 
 /* --- publishing ----------------------------------------------------------------------------------------------- */
-
-static bool is_wildcard(struct ib_str host)
-{
-    return !host.n || ib_str_is(host, "*") || ib_str_is(host, "0.0.0.0") || ib_str_is(host, "::") ||
-           ib_str_is(host, "0:0:0:0:0:0:0:0");
-}
 
 static int publish_add(struct ir_adapter *a, const struct iw_endpoint *ep, size_t cap)
 {
@@ -159,8 +214,10 @@ int ir_adapter_publish(struct ir_adapter *a, const char *published, struct ib_er
     if (!a->published)
         r = IB_ENOMEM;
     for (size_t i = 0; i < a->n_listeners && !r; i++) {
-        const struct iw_endpoint *ep = ic_listener_endpoint(a->listeners[i].listener);
-        r = is_wildcard(ep->host) ? publish_wildcard(a, ep, list, cap) : publish_add(a, ep, cap);
+        struct iw_endpoint ep = *ic_listener_endpoint(a->listeners[i].listener);
+        if (a->listeners[i].publish_as.n)
+            ep.host = a->listeners[i].publish_as;
+        r = is_wildcard(ep.host) ? publish_wildcard(a, &ep, list, cap) : publish_add(a, &ep, cap);
     }
     freeifaddrs(list);
     return r ? no_memory(err) : 0;

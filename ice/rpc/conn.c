@@ -90,6 +90,7 @@ static int on_requests(struct ir_conn *c, const struct ic_frame *f)
 static void on_frame(void *arg, struct ic_conn *net, const struct ic_frame *f)
 {
     struct ir_conn *c = arg;
+    c->received = true;
     ir_trace_message(c->rt, false, f->type, f->compression, f->body, (struct ib_span){NULL, 0});
     if (f->type == IC_REPLY) {
         on_reply(c, f);

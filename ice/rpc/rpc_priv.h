@@ -94,7 +94,7 @@ struct ir_conn {
     struct ir_adapter *adapter; /* dispatches here; NULL: ObjectNotExist */
     struct ir_pool_entry *entry; /* outgoing, while it may be shared */
     uint64_t id;
-    bool incoming, active, closing, held;
+    bool incoming, active, received, closing, held;
     int32_t timeout; /* of the endpoint, ms */
     struct ib_list hooks; /* ir_conn_hook.node */
     struct ib_list calls; /* ir_call.conn_node: every call that points here */
@@ -173,6 +173,7 @@ struct ir_adapter_listener {
     struct ir_adapter *adapter;
     struct ic_listener *listener; /* owns */
     int32_t timeout;
+    struct ib_str publish_as; /* the name whose address this is; empty: as it listens */
 };
 
 struct ir_adapter {

@@ -81,7 +81,7 @@ void ir_trace_closed(struct ir_conn *c, const struct ib_err *why)
 {
     struct ir_runtime *rt = c->rt;
     bool peaceful = !c->active || why->code == IB_OK || why->code == IB_ECLOSED || why->code == IB_ECLOSEDLOCAL ||
-                    why->code == IB_EDESTROYED;
+                    why->code == IB_EDESTROYED || (why->code == IB_ELOST && !c->received); /* a port probe (21.2) */
     if (rt->cfg.trace_network < 1 && (peaceful || !rt->cfg.warn_connections))
         return;
     char text[200], reason[400];
@@ -92,7 +92,7 @@ void ir_trace_closed(struct ir_conn *c, const struct ib_err *why)
         ib_log_trace(rt->log, "Network", "closed %s connection\n%s%s%s", transport, text, reason[0] ? "\n" : "",
                      reason);
     if (!peaceful && rt->cfg.warn_connections)
-        ib_log_warning(rt->log, "connection exception: ::Ice::%s:\n%s\n%s", ib_err_ice_name(why->code), reason, text);
+        ib_log_warning(rt->log, "connection exception:\n::Ice::%s:\n%s\n%s", ib_err_ice_name(why->code), reason, text);
 }
 
 void ir_trace_retry(const struct ir_call *c, const struct ib_err *why, int32_t delay)
