@@ -4,19 +4,21 @@
 
 #include <slice/IceGrid/Admin.h>
 
-/* A base descriptor with the registry's templates is merged into, so entries of the same name are replaced. */
+/* d starts with the registry's templates when the file imports them; they cannot be defined again. */
 struct application {
     struct IceGrid_ApplicationDescriptor *d;
     bool found;
 };
 
+/* One given on the command line stands in the application, wherever the file defines it. */
 static void set_variable(struct xml_reader *r, struct xml_element *e, struct IceGrid_StringStringDict *variables)
 {
     struct ib_str name = xml_required(r, e, "name"), value = xml_optional(r, e, "value", "");
+    bool overridden = false;
     for (size_t i = 0; r->overrides && i < r->overrides->n; i++)
-        if (ib_str_eq(r->overrides->v[i].key, name))
-            value = r->overrides->v[i].value;
-    xml_set_string(r, variables, name, value);
+        overridden = overridden || ib_str_eq(r->overrides->v[i].key, name);
+    if (!overridden)
+        xml_set_string(r, variables, name, value);
     (void)xml_text(r, e);
 }
 
@@ -56,8 +58,8 @@ static void read_node(struct xml_reader *r, struct xml_element *e, void *parent)
     if (!to && !(to = XML_APPEND(r, nodes)))
         return;
     to->key = name;
-    if (xml_has(e, "load-factor") || !to->value.loadFactor.p)
-        to->value.loadFactor = xml_optional(r, e, "load-factor", "");
+    /* A node opened again takes the load factor of this opening, even none: as icegridadmin does. */
+    to->value.loadFactor = xml_optional(r, e, "load-factor", "");
     size_t depth = r->n_path;
     r->path[r->n_path++] = ib_cstr(name);
     xml_children(r, e, node_handlers, &to->value);
@@ -138,29 +140,29 @@ static void read_replica_group(struct xml_reader *r, struct xml_element *e, void
  */
 
 static void read_template(struct xml_reader *r, struct xml_element *e, struct IceGrid_TemplateDescriptorDict *dict,
-                          const struct xml_handler *handlers)
+                          const char *kind, const struct xml_handler *handlers)
 {
     struct ib_str id = xml_required(r, e, "id");
-    struct IceGrid_TemplateDescriptorDict_entry *to = NULL;
+    struct IceGrid_TemplateDescriptorDict_entry *to;
     for (size_t i = 0; i < dict->n; i++)
         if (ib_str_eq(dict->v[i].key, id))
-            to = &dict->v[i];
-    if (!to && !(to = XML_APPEND(r, dict)))
+            xml_fault(r, e, "duplicate %s template `%s'", kind, ib_cstr(id));
+    if (!(to = XML_APPEND(r, dict)))
         return;
-    *to = (struct IceGrid_TemplateDescriptorDict_entry){.key = id};
+    to->key = id;
     xml_children(r, e, handlers, &to->value);
     if (!to->value.descriptor)
-        xml_fault(r, e, "template `%s' defines nothing", ib_cstr(id));
+        xml_fault(r, e, "invalid %s template `%s': %s definition is missing", kind, ib_cstr(id), kind);
 }
 
 static void read_server_template(struct xml_reader *r, struct xml_element *e, void *parent)
 {
-    read_template(r, e, &((struct application *)parent)->d->serverTemplates, xml_server_template_handlers);
+    read_template(r, e, &((struct application *)parent)->d->serverTemplates, "server", xml_server_template_handlers);
 }
 
 static void read_service_template(struct xml_reader *r, struct xml_element *e, void *parent)
 {
-    read_template(r, e, &((struct application *)parent)->d->serviceTemplates, xml_service_template_handlers);
+    read_template(r, e, &((struct application *)parent)->d->serviceTemplates, "service", xml_service_template_handlers);
 }
 
 static void read_variable(struct xml_reader *r, struct xml_element *e, void *parent)
@@ -210,14 +212,53 @@ static void read_application(struct xml_reader *r, struct xml_element *e, void *
 
 static const struct xml_handler root_handlers[] = {{"application", read_application}, {NULL, NULL}};
 
+/* --- dictionaries in the order of their keys, as real peers send them ----------------------------------------------
+ */
+
+static void sort_node(struct IceGrid_NodeDescriptor *n)
+{
+    iw_dict_sort(&IceGrid_StringStringDict_type, &n->variables);
+    iw_dict_sort(&IceGrid_PropertySetDescriptorDict_type, &n->propertySets);
+    for (size_t i = 0; i < n->serverInstances.n; i++) {
+        iw_dict_sort(&IceGrid_StringStringDict_type, &n->serverInstances.v[i].parameterValues);
+        iw_dict_sort(&IceGrid_PropertySetDescriptorDict_type, &n->serverInstances.v[i].servicePropertySets);
+    }
+}
+
+static void sort_icebox(struct IceGrid_CommunicatorDescriptor *d)
+{
+    if (!d || !iw_class_is_a(d->object.cls, &IceGrid_IceBoxDescriptor_class))
+        return;
+    struct IceGrid_IceBoxDescriptor *box = (struct IceGrid_IceBoxDescriptor *)(void *)d;
+    for (size_t i = 0; i < box->services.n; i++)
+        iw_dict_sort(&IceGrid_StringStringDict_type, &box->services.v[i].parameterValues);
+}
+
+static void sort_templates(struct IceGrid_TemplateDescriptorDict *templates)
+{
+    iw_dict_sort(&IceGrid_TemplateDescriptorDict_type, templates);
+    for (size_t i = 0; i < templates->n; i++) {
+        iw_dict_sort(&IceGrid_StringStringDict_type, &templates->v[i].value.parameterDefaults);
+        sort_icebox(templates->v[i].value.descriptor);
+    }
+}
+
 static void sort(struct IceGrid_ApplicationDescriptor *d)
 {
     iw_dict_sort(&IceGrid_StringStringDict_type, &d->variables);
-    iw_dict_sort(&IceGrid_TemplateDescriptorDict_type, &d->serverTemplates);
-    iw_dict_sort(&IceGrid_TemplateDescriptorDict_type, &d->serviceTemplates);
     iw_dict_sort(&IceGrid_NodeDescriptorDict_type, &d->nodes);
     iw_dict_sort(&IceGrid_PropertySetDescriptorDict_type, &d->propertySets);
+    sort_templates(&d->serverTemplates);
+    sort_templates(&d->serviceTemplates);
+    for (size_t i = 0; i < d->nodes.n; i++) {
+        sort_node(&d->nodes.v[i].value);
+        for (size_t j = 0; j < d->nodes.v[i].value.servers.n; j++)
+            sort_icebox(&d->nodes.v[i].value.servers.v[j]->base);
+    }
 }
+
+/* --- reading --------------------------------------------------------------------------------------------------------
+ */
 
 /* Entry by entry, because our sequences grow only through XML_APPEND. */
 static void import_base(struct xml_reader *r, const struct IceGrid_ApplicationDescriptor *base,

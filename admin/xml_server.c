@@ -37,10 +37,14 @@ static const struct xml_handler set_handlers[] = {
 void xml_read_named_properties(struct xml_reader *r, struct xml_element *e,
                                struct IceGrid_PropertySetDescriptorDict *sets)
 {
-    struct IceGrid_PropertySetDescriptorDict_entry *to = XML_APPEND(r, sets);
-    if (!to)
+    struct ib_str id = xml_required(r, e, "id");
+    struct IceGrid_PropertySetDescriptorDict_entry *to;
+    for (size_t i = 0; i < sets->n; i++)
+        if (ib_str_eq(sets->v[i].key, id))
+            xml_fault(r, e, "duplicate property set `%s'", ib_cstr(id));
+    if (!(to = XML_APPEND(r, sets)))
         return;
-    to->key = xml_required(r, e, "id");
+    to->key = id;
     xml_children(r, e, set_handlers, &to->value);
 }
 
