@@ -75,7 +75,7 @@ static void acm_tick(struct ic_conn *c, int64_t now)
     const struct ic_acm *acm = &c->cfg.acm;
     int64_t idle_ms = now - c->active_at;
     c->acm_tick = now + tick_ms(c);
-    bool busy = c->rx || c->out;
+    bool busy = c->rx || c->out || c->holds > 0; /* held: the peer's signs of life are not read */
     if (heartbeat_due(c, idle_ms)) {
         ic_conn_send_heartbeat(c);
     }

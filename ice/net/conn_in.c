@@ -264,6 +264,12 @@ void ic_conn_read(struct ic_conn *c)
     ic_conn_set_io(c);
 }
 
+void ic_conn_reading_again(struct ic_conn *c)
+{
+    c->read_at = ib_clock_ms(); /* the peer is not to blame for the time that passed */
+    ic_conn_timer(c);
+}
+
 void ic_conn_hold(struct ic_conn *c, bool hold)
 {
     c->holds += hold ? 1 : -1;
@@ -271,6 +277,7 @@ void ic_conn_hold(struct ic_conn *c, bool hold)
         return;
     }
     if (!held(c)) {
+        ic_conn_reading_again(c);
         if (c->peer) {
             ic_conn_do(c->peer, IC_DO_FLUSH);
         } else {

@@ -265,6 +265,7 @@ void ic_conn_written(struct ic_conn *c)
         return;
     }
     c->congested = false;
+    ic_conn_reading_again(c);
     ic_conn_do(c, IC_DO_READ);
     if (c->ev && c->ev->on_drained) {
         c->ev->on_drained(c->arg, c);

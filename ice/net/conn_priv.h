@@ -147,6 +147,7 @@ void ic_connecting_retry(struct ic_conn *c);
 bool ic_conn_reads(const struct ic_conn *c);
 void ic_conn_read(struct ic_conn *c);
 void ic_conn_message(struct ic_conn *c, const struct ic_header *h, struct ib_span body, struct ib_block *block);
+void ic_conn_reading_again(struct ic_conn *c); /* after a hold */
 void ic_conn_in_fini(struct ic_conn *c);
 
 /* conn_out.c */

@@ -28,7 +28,19 @@ size_t ic_ws_prefix(uint8_t p[IC_WS_PREFIX_MAX], int opcode, uint64_t n, const u
 
 void ic_ws_mask(uint8_t *p, size_t n, const uint8_t mask[4], uint64_t offset)
 {
-    for (size_t i = 0; i < n; i++) {
-        p[i] ^= mask[(offset + i) & 3];
+    uint8_t turned[8];
+    uint64_t word, part;
+    for (size_t i = 0; i < sizeof turned; i++) {
+        turned[i] = mask[(offset + i) & 3];
+    }
+    memcpy(&word, turned, sizeof word);
+    size_t i = 0;
+    for (; i + sizeof part <= n; i += sizeof part) {
+        memcpy(&part, p + i, sizeof part);
+        part ^= word;
+        memcpy(p + i, &part, sizeof part);
+    }
+    for (; i < n; i++) {
+        p[i] ^= turned[i & 7];
     }
 }

@@ -3,6 +3,9 @@
 #include "net_fixture.h"
 #include "net_certs.h"
 
+#include <arpa/inet.h>
+#include <sys/socket.h>
+
 static const int types[] = {IW_EP_TCP, IW_EP_SSL, IW_EP_WS, IW_EP_WSS};
 static const char *const names[] = {"tcp", "ssl", "ws", "wss"};
 static struct certs certs; /* made once by the group's setup */
@@ -374,6 +377,63 @@ static void accept_deadline(void **state)
     }
 }
 
+/* Somebody who speaks no TLS: closed at once, never active. */
+static void not_tls(void **state)
+{
+    (void)state;
+    static const char *const garbage[] = {"GET / HTTP/1.0\r\n\r\n", "IceP\1\0\1", "\x16\x03\x01\x40\x00garbage",
+                                          "\x17\x03\x03\x00\x05hello"};
+    for (size_t i = 0; i < sizeof garbage / sizeof *garbage; i++) {
+        struct fx fx;
+        fx_init(&fx);
+        fx_tls(&fx);
+        fx_listen(&fx, i & 1 ? IW_EP_WSS : IW_EP_SSL, "");
+        int fd = socket(AF_INET, SOCK_STREAM, 0);
+        struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)fx_port(&fx))};
+        to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
+        assert_true(send(fd, garbage[i], strlen(garbage[i]), MSG_NOSIGNAL) > 0);
+        if (i > 0) { /* might still become something */
+            shutdown(fd, SHUT_WR);
+        }
+        FX_UNTIL(&fx, fx.server.closed);
+        assert_false(fx.server.active);
+        assert_true(fx.server.why.code == IB_ESECURITY || fx.server.why.code == IB_ELOST);
+        close(fd);
+        fx_fini(&fx);
+    }
+}
+
+/* A partial message, a long hold, the rest: the time of the hold does not count. */
+static void hold_stops_the_clock(void **state)
+{
+    (void)state;
+    struct fx fx;
+    fx_init(&fx);
+    fx.server_cfg.timeout_ms = 300;
+    open_fx(&fx, IW_EP_TCP);
+    static uint8_t body[1000000];
+    fx_send(&fx, &fx.client, IC_REQUEST, body, sizeof body, false);
+    while (fx.server.conn) { /* stops in the middle of the body */
+        struct ic_conn_info i;
+        ic_conn_get_info(fx.server.conn, &i);
+        if (i.bytes_in > 0) {
+            break;
+        }
+        ic_loop_run_once(fx.loop, 10);
+    }
+    assert_int_equal(fx.server.frames, 0);
+    ic_conn_hold(fx.server.conn, true);
+    int64_t end = ib_clock_ms() + 500;
+    while (ib_clock_ms() < end) {
+        ic_loop_run_once(fx.loop, 10);
+    }
+    assert_false(fx.server.closed);
+    ic_conn_hold(fx.server.conn, false);
+    FX_UNTIL(&fx, fx.client.frames == 1);
+    fx_fini(&fx);
+}
+
 static void close_timeout(void **state)
 {
     (void)state;
@@ -435,6 +495,7 @@ int main(void)
         cmocka_unit_test(trust_only),    cmocka_unit_test(config_errors),
         cmocka_unit_test(revocation),    cmocka_unit_test(accept_deadline),
         cmocka_unit_test(close_timeout), cmocka_unit_test(write_timeout),
+        cmocka_unit_test(not_tls),       cmocka_unit_test(hold_stops_the_clock),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
