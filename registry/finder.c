@@ -25,6 +25,7 @@ struct reg_finder {
     void *arg;
     struct question questions[QUERIES_MAX];
     size_t n, open;
+    struct iw_proxy *found_list[QUERIES_MAX];
     bool second;
     struct ic_deferred kick;
 };
@@ -84,7 +85,7 @@ static void next(struct reg_finder *f)
         if (f->open)
             return;
     }
-    struct iw_proxy *list[QUERIES_MAX];
+    struct iw_proxy **list = f->found_list;
     size_t n = 0;
     for (size_t i = 0; i < f->n; i++) {
         bool known = !f->questions[i].answer;

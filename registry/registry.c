@@ -159,6 +159,8 @@ static int start(struct reg *reg, struct ir_properties *props, const struct reg_
         rc = open_database(reg, err);
     if (!rc)
         rc = start_parts(reg, err);
+    if (!rc && reg->cfg.init_from.n)
+        rc = reg_init_from_replica(reg, err);
     if (rc)
         return rc;
     ir_adapter_activate(reg->internal, NULL, NULL);

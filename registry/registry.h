@@ -39,7 +39,10 @@ struct reg {
 void reg_ready(struct reg *reg); /* activates what clients talk to; once */
 void reg_quit(struct reg *reg); /* Admin.shutdown: the process ends gracefully */
 
-/* replica.c: start and orderly end of this replica's place among the others. done may be called from inside. */
+/* init_replica.c: --initdb-from-replica; runs the loop until it is done. */
+int reg_init_from_replica(struct reg *reg, struct ib_err *err) IB_MUST_CHECK;
+
+/* replica_session.c: start and orderly end of this replica's place among the others. done may be called from inside. */
 void reg_replica_begin(struct reg *reg);
 void reg_replica_end(struct reg *reg, void (*done)(void *arg), void *arg);
 
