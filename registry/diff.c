@@ -314,29 +314,91 @@ static const struct reg_server **sorted_servers(const struct reg_app *app)
     return v;
 }
 
-int reg_app_check_without_restart(const struct reg_app *old, const struct reg_app *now, struct ib_err *err)
+/* What an update without restart runs into. Nodes are those whose servers change or go; none is connected to this
+ * registry. */
+struct obstacles {
+    struct ib_buf servers, nodes;
+    size_t n_servers, n_nodes;
+    const struct ib_str **down; /* names, as found */
+};
+
+/* Is the server on its node another one afterwards? `needs`: so that it would have to stop. */
+static int server_changes(const struct reg_server *a, const struct reg_server *b, bool *changes, bool *needs)
 {
-    struct ib_buf names;
-    size_t n = 0;
-    const struct reg_server **a = sorted_servers(old), **b = sorted_servers(now);
-    int rc = a && b ? 0 : IB_ENOMEM;
-    ib_buf_init(&names);
-    for (size_t i = 0; i < old->n_servers && !rc; i++) {
+    *needs = false;
+    *changes = !b || ib_str_cmp(a->node, b->node) != 0;
+    if (*changes)
+        return 0;
+    *changes = !iw_equal(&IceGrid_ServerDescriptor_type, &a->desc, &b->desc);
+    return *changes ? needs_restart(a, b, needs) : 0;
+}
+
+static int compare_names(const void *a, const void *b)
+{
+    const struct ib_str *const *x = a, *const *y = b;
+    return ib_str_cmp(**x, **y);
+}
+
+static void list_nodes(struct obstacles *o)
+{
+    size_t found = o->n_nodes;
+    qsort(o->down, found, sizeof(const struct ib_str *), compare_names);
+    o->n_nodes = 0;
+    for (size_t i = 0; i < found; i++)
+        if (!i || ib_str_cmp(*o->down[i - 1], *o->down[i]) != 0)
+            ib_buf_printf(&o->nodes, "%s%s", o->n_nodes++ ? ", " : "", ib_cstr(*o->down[i]));
+}
+
+static int find_obstacles(const struct reg_app *old, const struct reg_app *now, const struct reg_server **a,
+                          const struct reg_server **b, struct obstacles *o)
+{
+    for (size_t i = 0; i < old->n_servers; i++) {
         const struct reg_server **same =
             bsearch(&a[i], b, now->n_servers, sizeof(const struct reg_server *), compare_servers);
-        bool needs = false;
-        if (same)
-            rc = needs_restart(a[i], *same, &needs);
+        bool changes, needs;
+        int rc = server_changes(a[i], same ? *same : NULL, &changes, &needs);
+        if (rc)
+            return rc;
         if (needs)
-            ib_buf_printf(&names, "%s%s", n++ ? ", " : "", ib_cstr(a[i]->id));
+            ib_buf_printf(&o->servers, "%s%s", o->n_servers++ ? ", " : "", ib_cstr(a[i]->id));
+        else if (changes)
+            o->down[o->n_nodes++] = &a[i]->node;
     }
-    if (rc || !ib_buf_ok(&names))
-        rc = ib_err_set(err, IB_ENOMEM, "%s", ib_err_text(IB_ENOMEM));
-    else if (n)
-        rc = ib_err_set(err, IB_EINVAL,
-                        "check for application `%s' update failed:\nthe server%s `%s' would need to be stopped",
-                        ib_cstr(old->name), n > 1 ? "s" : "", ib_buf_cstr(&names));
-    ib_buf_fini(&names);
+    list_nodes(o);
+    return ib_buf_ok(&o->servers) && ib_buf_ok(&o->nodes) ? 0 : IB_ENOMEM;
+}
+
+static int refuse_obstacles(const struct reg_app *old, struct obstacles *o, struct ib_err *err)
+{
+    struct ib_buf text;
+    ib_buf_init(&text);
+    if (o->n_servers)
+        ib_buf_printf(&text, "\nthe server%s `%s' would need to be stopped", o->n_servers > 1 ? "s" : "",
+                      ib_buf_cstr(&o->servers));
+    if (o->n_nodes)
+        ib_buf_printf(&text, "\nthe node%s `%s' %s down", o->n_nodes > 1 ? "s" : "", ib_buf_cstr(&o->nodes),
+                      o->n_nodes > 1 ? "are" : "is");
+    int rc = ib_buf_ok(&text) ? 0 : IB_ENOMEM;
+    if (rc)
+        ib_err_set(err, rc, "%s", ib_err_text(rc));
+    else if (o->n_servers + o->n_nodes)
+        rc = ib_err_set(err, IB_EINVAL, "check for application `%s' update failed:%s", ib_cstr(old->name),
+                        ib_buf_cstr(&text));
+    ib_buf_fini(&text);
+    return rc;
+}
+
+int reg_app_check_without_restart(const struct reg_app *old, const struct reg_app *now, struct ib_err *err)
+{
+    const struct reg_server **a = sorted_servers(old), **b = sorted_servers(now);
+    struct obstacles o = {.down = calloc(old->n_servers + 1, sizeof(const struct ib_str *))};
+    ib_buf_init(&o.servers);
+    ib_buf_init(&o.nodes);
+    int rc = a && b && o.down ? find_obstacles(old, now, a, b, &o) : IB_ENOMEM;
+    rc = rc ? ib_err_set(err, rc, "%s", ib_err_text(rc)) : refuse_obstacles(old, &o, err);
+    ib_buf_fini(&o.servers);
+    ib_buf_fini(&o.nodes);
+    free(o.down);
     free(a);
     free(b);
     return rc;

@@ -57,9 +57,9 @@ static void finish(void *arg, bool ok)
 static void open_filters(struct creation *c)
 {
     struct reg_session *s = c->session;
-    struct iw_identity ids[2] = {s->id, c->manager->admin ? s->admin_id : reg_identity(c->ss->reg, "Query")};
+    struct iw_identity ids[3] = {s->id, reg_identity(c->ss->reg, "Query"), s->admin_id};
 
-    reg_filter_identities(s, true, ids, 2, finish, c);
+    reg_filter_identities(s, true, ids, c->manager->admin ? 3 : 2, finish, c);
 }
 
 static void make_session(struct creation *c, int timeout_s)
