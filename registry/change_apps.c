@@ -49,7 +49,7 @@ static int write_app(struct reg *reg, struct reg_change *c, struct reg_batch *b,
     if (!rc)
         rc = reg_catalog_check_app(reg->catalog, c->new_app, old, &err);
     if (!rc && c->without_restart && old)
-        rc = reg_app_check_without_restart(old, c->new_app, &err);
+        rc = reg_app_check_without_restart(old, c->new_app, NULL, &err);
     if (rc)
         return refuse(c, rc, &err);
     if (c->key.n > REG_KEY_MAX)

@@ -32,7 +32,7 @@ int reg_descriptor_diff(const struct IceGrid_ApplicationDescriptor *old,
                         struct IceGrid_ApplicationUpdateDescriptor *out, struct ib_err *err) IB_MUST_CHECK;
 
 /* The rules of the …WithoutRestart operations that two expanded definitions decide alone (9.1). */
-int reg_app_check_without_restart(const struct reg_app *old, const struct reg_app *now,
+int reg_app_check_without_restart(const struct reg_app *old, const struct reg_app *now, bool (*up)(struct ib_str node),
                                   struct ib_err *err) IB_MUST_CHECK;
 
 /* --- a server for its node (internal 10.1) and for getServerInfo (9.2) --------------------------------------------- */

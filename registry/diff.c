@@ -320,6 +320,7 @@ struct obstacles {
     struct ib_buf servers, nodes;
     size_t n_servers, n_nodes;
     const struct ib_str **down; /* names, as found */
+    bool (*up)(struct ib_str node); /* NULL: none is */
 };
 
 /* Is the server on its node another one afterwards? `needs`: so that it would have to stop. */
@@ -361,7 +362,7 @@ static int find_obstacles(const struct reg_app *old, const struct reg_app *now, 
             return rc;
         if (needs)
             ib_buf_printf(&o->servers, "%s%s", o->n_servers++ ? ", " : "", ib_cstr(a[i]->id));
-        else if (changes)
+        else if (changes && !(o->up && o->up(a[i]->node)))
             o->down[o->n_nodes++] = &a[i]->node;
     }
     list_nodes(o);
@@ -388,10 +389,11 @@ static int refuse_obstacles(const struct reg_app *old, struct obstacles *o, stru
     return rc;
 }
 
-int reg_app_check_without_restart(const struct reg_app *old, const struct reg_app *now, struct ib_err *err)
+int reg_app_check_without_restart(const struct reg_app *old, const struct reg_app *now, bool (*up)(struct ib_str node),
+                                  struct ib_err *err)
 {
     const struct reg_server **a = sorted_servers(old), **b = sorted_servers(now);
-    struct obstacles o = {.down = calloc(old->n_servers + 1, sizeof(const struct ib_str *))};
+    struct obstacles o = {.up = up, .down = calloc(old->n_servers + 1, sizeof(const struct ib_str *))};
     ib_buf_init(&o.servers);
     ib_buf_init(&o.nodes);
     int rc = a && b && o.down ? find_obstacles(old, now, a, b, &o) : IB_ENOMEM;
