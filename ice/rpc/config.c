@@ -144,6 +144,7 @@ static void read_numbers(struct reader *r)
     int t = get_int(r, "Ice.Default.InvocationTimeout", -1);
     cfg->invocation_timeout = t >= 1 || t == -2 ? t : -1;
     cfg->locator_cache_timeout = get_int(r, "Ice.Default.LocatorCacheTimeout", -1);
+    cfg->locator_background = get_int(r, "Ice.BackgroundLocatorCacheUpdates", 0) > 0;
     cfg->prefer_secure = get_int(r, "Ice.Default.PreferSecure", 0) > 0;
     cfg->override_secure = get_int(r, "Ice.Override.Secure", 0) > 0;
     cfg->sliced = get_int(r, "Ice.Default.SlicedFormat", 0) > 0;

@@ -272,9 +272,14 @@ static void resolve_key(struct ir_locator *l, struct ir_call *c, enum lookup_kin
         answer_call(l, c, kind, e->proxy, cached);
         return;
     }
-    ib_list_append(&e->waiters, &c->wait_node);
+    bool stale = e->proxy && l->rt->cfg.locator_background && l->rt->cfg.locator_cache_timeout != 0;
+    struct iw_proxy *known = stale ? iw_proxy_copy(e->proxy, &c->arena) : NULL;
+    if (!known)
+        ib_list_append(&e->waiters, &c->wait_node);
     if (!e->lookup)
         start_lookup(l, e, key);
+    if (known)
+        answer_call(l, c, kind, known, cached);
 }
 
 static void resolve_adapter(struct ir_locator *l, struct ir_call *c, const struct iw_proxy *key, bool cached)

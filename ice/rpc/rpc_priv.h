@@ -24,6 +24,7 @@ struct ir_config {
     int compression_level;
     int32_t invocation_timeout; /* -1 none, -2 the connection's */
     int locator_cache_timeout; /* seconds; -1 for ever, 0 never */
+    bool locator_background; /* expired answers serve while they are refreshed */
     bool ordered, prefer_secure, override_secure, sliced, print_adapter_ready;
     bool ssl; /* Ice.Plugin.IceSSL is set */
     int warn_connections, warn_dispatch;

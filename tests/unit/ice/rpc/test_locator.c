@@ -219,6 +219,30 @@ static void test_timeout_zero(void **state)
     world_fini(&w);
 }
 
+/* An expired answer serves at once, and is refreshed behind it. */
+static void test_background(void **state)
+{
+    (void)state;
+    struct world w;
+    struct outcome o = {0};
+    world_init(&w, LINES("Ice.Default.LocatorCacheTimeout=1", "Ice.BackgroundLocatorCacheUpdates=1",
+                         "Ice.ACM.Client.Timeout=0"));
+    w.fake.adapter = w.target;
+    assert_int_equal(add_on(&w, proxy_of(&w.f, w.f.client, "o @ DynA")).number, 42);
+    for (int64_t end = ib_clock_ms() + 1100; ib_clock_ms() < end;)
+        ic_loop_run_once(w.f.loop, 20);
+    ir_connect(w.f.client, at(&w, "o", adapter_port(w.f.adapter)), NULL, on_outcome, &o);
+    wait_for(w.f.loop, &o.done);
+    ir_conn_close(o.conn, true); /* a call that finds a connection would need nothing at all */
+    run_for(w.f.loop, 20);
+    assert_int_equal(add_on(&w, proxy_of(&w.f, w.f.client, "o @ DynA")).number, 42);
+    run_for(w.f.loop, 20);
+    assert_int_equal(w.fake.adapter_lookups, 2);
+    assert_int_equal(add_on(&w, proxy_of(&w.f, w.f.client, "o @ DynA")).number, 42);
+    assert_int_equal(w.fake.adapter_lookups, 2);
+    world_fini(&w);
+}
+
 static void test_merged(void **state)
 {
     (void)state;
@@ -355,10 +379,9 @@ static void test_router(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_adapter_cached), cmocka_unit_test(test_encoding),
-        cmocka_unit_test(test_not_registered), cmocka_unit_test(test_well_known),
-        cmocka_unit_test(test_moved),          cmocka_unit_test(test_timeout_zero),
-        cmocka_unit_test(test_merged),         cmocka_unit_test(test_registration),
+        cmocka_unit_test(test_adapter_cached), cmocka_unit_test(test_encoding),   cmocka_unit_test(test_not_registered),
+        cmocka_unit_test(test_well_known),     cmocka_unit_test(test_moved),      cmocka_unit_test(test_timeout_zero),
+        cmocka_unit_test(test_merged),         cmocka_unit_test(test_background), cmocka_unit_test(test_registration),
         cmocka_unit_test(test_router),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
