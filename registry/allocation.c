@@ -224,6 +224,37 @@ static void send_answer(void *arg, bool ok)
                                                  &(struct IceGrid_Session_allocateObjectById_out){.ret = a->proxy});
 }
 
+/* The object becomes (or is no more) within the reach of a router's user; of an allocatable server everything does. */
+static void tell_router(struct reg_session *s, bool add, const struct iw_identity *id, const struct reg_server *whole,
+                        void (*then)(void *arg, bool ok), void *arg)
+{
+    const struct reg_app *app = whole != NULL ? whole->app : NULL;
+    struct iw_identity one = *id, *ids = &one;
+    struct reg_filter_change change = {.ids = &one, .n_ids = 1};
+    struct ib_str *adapters = NULL;
+    struct ib_arena arena;
+
+    ib_arena_init(&arena, 0);
+    if (app != NULL && s->filters) {
+        ids = IB_ARENA_ARRAY(&arena, app->n_objects + app->n_allocatables + 1, struct iw_identity);
+        adapters = IB_ARENA_ARRAY(&arena, app->n_adapters, struct ib_str);
+    }
+    if (app != NULL && ids != NULL && adapters != NULL) {
+        change = (struct reg_filter_change){.ids = ids, .adapters = adapters};
+        for (size_t i = 0; i < app->n_adapters; i++)
+            if (app->adapters[i].server == whole)
+                adapters[change.n_adapters++] = app->adapters[i].id;
+        for (size_t i = 0; i < app->n_objects; i++)
+            if (app->objects[i].adapter != NULL && app->objects[i].adapter->server == whole)
+                ids[change.n_ids++] = app->objects[i].id;
+        for (size_t i = 0; i < app->n_allocatables; i++)
+            if (whole_server(&app->allocatables[i]) == whole)
+                ids[change.n_ids++] = app->allocatables[i].id;
+    }
+    reg_filter_tell(s, add, &change, then, arg);
+    ib_arena_fini(&arena);
+}
+
 static void grant(struct reg_session *s, struct ir_request *rq, const struct reg_app_object *object, bool by_type)
 {
     struct answer *a = IB_ARENA_NEW(ir_request_arena(rq), struct answer);
@@ -236,7 +267,7 @@ static void grant(struct reg_session *s, struct ir_request *rq, const struct reg
     }
     a->rq = rq;
     a->by_type = by_type;
-    reg_filter_identities(s, true, &object->id, 1, send_answer, a);
+    tell_router(s, true, &object->id, whole_server(object), send_answer, a);
 }
 
 /* Takes a free object and answers, or says that memory is short. */
@@ -388,16 +419,32 @@ static void serve_line(struct reg_alloc *a, const struct freed *f)
     }
 }
 
-/* Ends the ownership and gives the object to the next in line. */
-static void give_back(struct reg_alloc *a, struct alloc_object *o)
+static void send_released(void *arg, bool ok)
+{
+    (void)ok;
+    IceGrid_Session_releaseObject_reply(arg, NULL);
+}
+
+/* Closes the router's filters behind what a living session gave back, a server's when all of it is back; then answers
+   rq (NULL: nobody asked). */
+static void withdraw(struct reg_alloc *a, const struct alloc_object *o, const struct freed *f, struct ir_request *rq)
+{
+    if (!o->owner->gone && (o->server == NULL || f->server.n != 0))
+        tell_router(o->owner, false, &o->id,
+                    f->server.n != 0 ? reg_catalog_server(a->sessions->reg->catalog, f->server) : NULL,
+                    rq != NULL ? send_released : NULL, rq);
+    else if (rq != NULL)
+        send_released(rq, true);
+}
+
+/* Ends the ownership and gives the object to the next in line; answers rq (may be NULL). */
+static void give_back(struct reg_alloc *a, struct alloc_object *o, struct ir_request *rq)
 {
     struct freed f = {.id = o->id, .type = o->type, .server = IB_STR("")};
     char *server = NULL;
 
     reg_trace(a->sessions->reg, REG_TRACE_OBJECT, 2, "object `%s' released by `%s'", o->id.name.p,
               ib_cstr(o->owner->user));
-    if (!o->owner->gone)
-        reg_filter_identities(o->owner, false, &o->id, 1, NULL, NULL);
     HASH_DEL(a->objects, o);
     ib_list_remove(&o->owned);
     if (o->server != NULL) {
@@ -405,6 +452,7 @@ static void give_back(struct reg_alloc *a, struct alloc_object *o)
             f.server = ib_str(server);
         leave_server(a, o->server);
     }
+    withdraw(a, o, &f, rq);
     serve_line(a, &f);
     free(server);
     free(o->key);
@@ -476,8 +524,9 @@ void reg_release(struct reg_session *s, struct ir_request *rq, const struct iw_i
         return;
     }
     if (--o->count == 0)
-        give_back(a, o);
-    IceGrid_Session_releaseObject_reply(rq, NULL);
+        give_back(a, o, rq);
+    else
+        IceGrid_Session_releaseObject_reply(rq, NULL);
 }
 
 void reg_alloc_session_gone(struct reg_session *s)
@@ -485,7 +534,7 @@ void reg_alloc_session_gone(struct reg_session *s)
     while (!ib_list_empty(&s->waiting))
         refuse(leave(IB_CONTAINER(s->waiting.next, struct reg_alloc_request, mine)), "session destroyed");
     while (!ib_list_empty(&s->owned))
-        give_back(s->sessions->alloc, IB_CONTAINER(s->owned.next, struct alloc_object, owned));
+        give_back(s->sessions->alloc, IB_CONTAINER(s->owned.next, struct alloc_object, owned), NULL);
 }
 
 /* --- changes of what is deployed ---------------------------------------------------------------------------------- */

@@ -42,7 +42,8 @@ struct reg_adapter { /* deployed */
     struct reg_server *server;
     const struct IceGrid_AdapterDescriptor *desc;
     struct reg_group *group; /* set by the catalog; may belong to another application; NULL without */
-    struct ib_list member; /* in group->members */
+    struct ib_list member; /* in the group's list */
+    uint64_t place; /* in that list, kept over updates; set by the catalog */
     UT_hash_handle hh;
 };
 
@@ -155,6 +156,8 @@ int reg_catalog_check_app(struct reg_catalog *c, const struct reg_app *app, cons
                           struct ib_err *err) IB_MUST_CHECK;
 /* May it go (9.1: groups others use)? */
 int reg_catalog_check_remove(struct reg_catalog *c, const struct reg_app *app, struct ib_err *err) IB_MUST_CHECK;
+/* Adapters that both have keep their place in their groups. Before the old one is unlinked. */
+void reg_catalog_keep_places(struct reg_catalog *c, struct reg_app *app);
 /* Takes app. On failure (memory) nothing changed and app is the caller's. */
 int reg_catalog_link_app(struct reg_catalog *c, struct reg_app *app) IB_MUST_CHECK;
 void reg_catalog_unlink_app(struct reg_catalog *c, struct reg_app *app); /* gives it back to the caller */

@@ -208,6 +208,31 @@ static bool link_objects(struct reg_catalog *c, struct reg_app *app, struct reg_
     return true;
 }
 
+void reg_catalog_keep_places(struct reg_catalog *c, struct reg_app *app)
+{
+    for (size_t i = 0; i < app->n_adapters; i++) {
+        const struct reg_adapter *was = reg_catalog_adapter(c, app->adapters[i].id);
+        if (was)
+            app->adapters[i].place = was->place;
+    }
+}
+
+/* In the order of their places; a new adapter comes last. */
+static bool link_member(struct reg_catalog *c, struct reg_adapter *a)
+{
+    struct reg_bucket *b = reg_bucket_get(c, &c->members, a->group_id);
+    if (!b)
+        return false;
+    if (!a->place)
+        a->place = ++c->last_place;
+    struct ib_list *next = &b->list;
+    while (next->prev != &b->list && IB_CONTAINER(next->prev, struct reg_adapter, member)->place > a->place)
+        next = next->prev;
+    ib_list_append(next, &a->member);
+    b->count++;
+    return true;
+}
+
 static bool link_all(struct reg_catalog *c, struct reg_app *app)
 {
     ADD(c, c->apps, app->name, app);
@@ -228,7 +253,7 @@ static bool link_all(struct reg_catalog *c, struct reg_app *app)
     for (size_t i = 0; i < app->n_adapters; i++) {
         struct reg_adapter *a = &app->adapters[i];
         ADD(c, c->adapters, a->id, a);
-        if (!a->hh.tbl || (a->group_id.n && !link_bucket(c, &c->members, a->group_id, &a->member)))
+        if (!a->hh.tbl || (a->group_id.n && !link_member(c, a)))
             return false;
     }
     return link_objects(c, app, &c->app_objects, &c->object_types, app->objects, app->n_objects) &&

@@ -38,6 +38,7 @@ struct reg_catalog {
     struct reg_group *groups;
     struct reg_app_object *app_objects, *allocatables;
     struct reg_bucket *object_types, *allocatable_types; /* own; lists of reg_app_object.by_type */
+    uint64_t last_place; /* of reg_adapter */
     struct reg_bucket
         *members; /* owns; by group id, lists of reg_adapter.member: groups may come later than adapters */
 };

@@ -290,6 +290,8 @@ int reg_prepare_apps_init(struct reg *reg, struct reg_change *c, struct reg_batc
 void reg_apply_app(struct reg *reg, struct reg_change *c)
 {
     c->old_app = reg_catalog_app(reg->catalog, c->name);
+    if (c->old_app && c->new_app)
+        reg_catalog_keep_places(reg->catalog, c->new_app);
     if (c->old_app)
         reg_catalog_unlink_app(reg->catalog, c->old_app);
     if (!c->new_app)

@@ -366,6 +366,46 @@ static int configure_verifiers(struct reg_sessions *ss, struct ib_err *err)
     return 0;
 }
 
+/* A verifier that is not there is no reason not to start: each login asks it again. */
+struct probe {
+    struct reg *reg;
+    const struct iw_proxy *prx;
+};
+
+static void probed(void *arg, const struct ir_result *r)
+{
+    const struct probe *p = arg;
+    const struct ir_isA_out *out = r->outcome == IR_SUCCESS ? r->out : NULL;
+    struct ib_arena arena;
+    char text[300];
+
+    if ((out != NULL && out->ret) || p->reg->stopping)
+        return;
+    ib_arena_init(&arena, 0);
+    ib_log_warning(p->reg->log, "unable to contact permissions verifier `%s': logins are refused until it answers\n%s",
+                   ib_cstr(ir_proxy_format(p->prx, IR_UNICODE, &arena)),
+                   out != NULL ? "the object is not a permissions verifier" : ir_result_text(r, text, sizeof(text)));
+    ib_arena_fini(&arena);
+}
+
+static void probe_verifiers(struct reg_sessions *ss)
+{
+    static const struct ir_call_options options = {.timeout_ms = 5000};
+
+    for (size_t i = 0; i < REG_VERIFIERS && !ss->reg->cfg.no_warn; i++) {
+        const struct iw_proxy *prx = ss->verifiers[i] != NULL ? auth_verifier_proxy(ss->verifiers[i]) : NULL;
+        bool ssl = i == REG_VERIFY_CLIENT_SSL || i == REG_VERIFY_ADMIN_SSL;
+        struct ir_isA_in in = {ib_str(ssl ? "::Glacier2::SSLPermissionsVerifier" : "::Glacier2::PermissionsVerifier")};
+        struct probe *p = prx != NULL ? IB_ARENA_NEW(&ss->reg->arena, struct probe) : NULL;
+
+        if (p == NULL)
+            continue;
+        *p = (struct probe){ss->reg, iw_proxy_copy(prx, &ss->reg->arena)};
+        if (p->prx != NULL && ir_call(ss->reg->rt, p->prx, &ir_op_ice_isA, &options, &in, probed, p) == NULL)
+            ib_log_warning(ss->reg->log, "cannot ask the permissions verifier: out of memory");
+    }
+}
+
 static void *part_start(struct reg *reg, struct ib_err *err)
 {
     struct reg_sessions *ss = calloc(1, sizeof(*ss));
@@ -386,10 +426,12 @@ static void *part_start(struct reg *reg, struct ib_err *err)
         rc = reg_session_managers_start(ss, err);
     if (rc == 0)
         rc = reg_routes_start(ss, err);
-    if (rc == 0)
-        return ss;
-    part_stop(ss);
-    return NULL;
+    if (rc != 0) {
+        part_stop(ss);
+        return NULL;
+    }
+    probe_verifiers(ss);
+    return ss;
 }
 
 const struct reg_part reg_sessions_part = {"sessions", part_start, part_stop};

@@ -54,12 +54,27 @@ static void finish(void *arg, bool ok)
     reg_session_unref(s);
 }
 
+/* What a session may reach from the start: itself and the query object; administrators also their Admin object and the
+   routed admin objects. */
 static void open_filters(struct creation *c)
 {
     struct reg_session *s = c->session;
+    const char *instance = ib_cstr(c->ss->reg->cfg.instance);
+    struct ib_arena *arena = ir_request_arena(c->rq);
     struct iw_identity ids[3] = {s->id, reg_identity(c->ss->reg, "Query"), s->admin_id};
+    struct ib_str categories[3] = {
+        ib_arena_printf(arena, "%s-RegistryServerAdminRouter", instance),
+        ib_arena_printf(arena, "%s-RegistryNodeAdminRouter", instance),
+        ib_arena_printf(arena, "%s-RegistryReplicaAdminRouter", instance),
+    };
+    bool admin = c->manager->admin;
+    struct reg_filter_change change = {
+        .ids = ids, .n_ids = admin ? 3 : 2, .categories = categories, .n_categories = admin ? 3 : 0};
 
-    reg_filter_identities(s, true, ids, c->manager->admin ? 3 : 2, finish, c);
+    if (categories[0].p == NULL || categories[1].p == NULL || categories[2].p == NULL)
+        finish(c, false);
+    else
+        reg_filter_tell(s, true, &change, finish, c);
 }
 
 static void make_session(struct creation *c, int timeout_s)

@@ -122,10 +122,16 @@ void reg_alloc_session_gone(struct reg_session *s); /* cancels what it waits for
 
 /* --- filters of a router's session (icegrid-registry 7.4) --- */
 
-/* Adds to (or removes from) the session's identity filter; then is called when the router has answered, or at once when
-   the session has no filters. ok false: the router could not be told. */
-void reg_filter_identities(struct reg_session *s, bool add, const struct iw_identity *ids, size_t n,
-                           void (*then)(void *arg, bool ok), void *arg);
+struct reg_filter_change {
+    const struct iw_identity *ids;
+    size_t n_ids;
+    const struct ib_str *adapters, *categories;
+    size_t n_adapters, n_categories;
+};
+/* Adds to (or removes from) the session's filters; then is called when the router has answered, or at once when the
+   session has none. ok false: the router could not be told. The change is copied. */
+void reg_filter_tell(struct reg_session *s, bool add, const struct reg_filter_change *change,
+                     void (*then)(void *arg, bool ok), void *arg);
 
 /* --- observers.c --- */
 
