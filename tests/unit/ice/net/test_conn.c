@@ -2,6 +2,8 @@
 /* A connection from validation to close, over tcp and in-process: the two must not differ. */
 #include "net_fixture.h"
 
+#include <stdio.h>
+
 /* Listener and client host: same = in-process, any = a real socket. */
 static const struct way {
     const char *listen, *connect, *transport;
@@ -238,6 +240,70 @@ static void name_resolved(void **state)
     fx_fini(&fx);
 }
 
+/* localhost may be ::1 first: a listener on 127.0.0.1 alone is found all the same. */
+static void next_address(void **state)
+{
+    (void)state;
+    struct fx fx;
+    fx_init(&fx);
+    fx_listen(&fx, IW_EP_TCP, "127.0.0.1");
+    fx_connect(&fx, "localhost");
+    FX_UNTIL(&fx, fx.client.active || fx.client.closed);
+    assert_true(fx.client.active);
+    struct ic_conn_info info;
+    ic_conn_get_info(fx.client.conn, &info);
+    assert_string_equal(info.transport, "tcp");
+    assert_string_equal(info.remote_host, "127.0.0.1");
+    fx_fini(&fx);
+}
+
+static void unknown_host(void **state)
+{
+    (void)state;
+    struct fx fx;
+    fx_init(&fx);
+    fx.client_cfg.connect_timeout_ms = 2000;
+    struct iw_endpoint ep = {.type = IW_EP_TCP, .host = IB_STR("nowhere.invalid"), .port = 4061};
+    fx.client.conn = ic_connect(fx.loop, &ep, NULL, &fx.client_cfg, &side_events, &fx.client);
+    FX_UNTIL(&fx, fx.client.closed);
+    assert_true(fx.client.why.code == IB_EDNS || fx.client.why.code == IB_ECONNECTTIMEOUT);
+    fx_fini(&fx);
+}
+
+/* What cannot be connected to is told by on_close, later. */
+static void useless_endpoints(void **state)
+{
+    (void)state;
+    const struct iw_endpoint eps[] = {{.type = IW_EP_UDP, .host = IB_STR("127.0.0.1"), .port = 1},
+                                      {.type = IW_EP_SSL, .host = IB_STR("127.0.0.1"), .port = 1},
+                                      {.type = IW_EP_TCP, .host = IB_STR("127.0.0.1"), .port = 0},
+                                      {.type = IW_EP_TCP, .host = IB_STR("127.0.0.1"), .port = 70000}};
+    for (size_t i = 0; i < sizeof eps / sizeof *eps; i++) {
+        struct fx fx;
+        fx_init(&fx);
+        fx.client.conn = ic_connect(fx.loop, &eps[i], NULL, &fx.client_cfg, &side_events, &fx.client);
+        assert_false(fx.client.closed);
+        FX_UNTIL(&fx, fx.client.closed);
+        assert_int_equal(fx.client.why.code, IB_EINVAL);
+        fx_fini(&fx);
+    }
+}
+
+static void port_in_use(void **state)
+{
+    (void)state;
+    struct fx fx;
+    fx_init(&fx);
+    fx_listen(&fx, IW_EP_TCP, "127.0.0.1");
+    struct ib_err err;
+    assert_null(ic_listen(fx.loop, ic_listener_endpoint(fx.listener), NULL, &fx.server_cfg, fx_accept, &fx, &err));
+    char port[16];
+    snprintf(port, sizeof port, "%d", fx_port(&fx));
+    assert_non_null(strstr(err.text, port));
+    assert_non_null(strstr(err.text, "in use"));
+    fx_fini(&fx);
+}
+
 static void connect_timeout(void **state)
 {
     (void)state;
@@ -294,6 +360,10 @@ int main(void)
         cmocka_unit_test(congestion),
         cmocka_unit_test(refused),
         cmocka_unit_test(name_resolved),
+        cmocka_unit_test(next_address),
+        cmocka_unit_test(unknown_host),
+        cmocka_unit_test(useless_endpoints),
+        cmocka_unit_test(port_in_use),
         cmocka_unit_test(connect_timeout),
         cmocka_unit_test(detach_anywhere),
     };
