@@ -214,14 +214,14 @@ struct stop {
 
 static void runtime_stopped(void *arg)
 {
-    struct stop s = *(struct stop *)arg;
-    free(arg);
-    s.done(s.arg);
+    const struct stop *s = arg;
+    s->done(s->arg);
 }
 
 static void session_ended(void *arg)
 {
     struct stop *s = arg;
+    reg_sessions_end(s->reg);
     reg_changes_stop(s->reg->changes);
     ir_runtime_shutdown(s->reg->rt, runtime_stopped, s);
 }
@@ -235,6 +235,7 @@ void reg_stop(struct reg *reg, void (*done)(void *arg), void *arg)
         return;
     }
     *s = (struct stop){reg, done, arg};
+    reg->stop = s;
     reg->stopping = true;
     reg_replica_end(reg, session_ended, s);
 }
@@ -257,6 +258,7 @@ void reg_free(struct reg *reg)
     reg_changes_free(reg->changes);
     reg_catalog_free(reg->catalog);
     ib_arena_fini(&reg->arena);
+    free(reg->stop);
     free(reg);
 }
 

@@ -34,6 +34,7 @@ struct reg {
     struct reg_replication *replication; /* slaves' sessions; part of reg_internal_part */
     void *parts[16]; /* state of each entry of the parts table, by index */
     bool stopping, ready;
+    void *stop; /* owns: how reg_stop goes on */
 };
 
 void reg_ready(struct reg *reg); /* activates what clients talk to; once */

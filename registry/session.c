@@ -323,6 +323,14 @@ const struct IceGrid_Session_servant reg_session_vtable = {
 
 /* --- the part ---------------------------------------------------------------------------------------------------- */
 
+void reg_sessions_end(struct reg *reg)
+{
+    struct reg_sessions *ss = reg_part_state(reg, &reg_sessions_part);
+
+    while (ss != NULL && !ib_list_empty(&ss->all))
+        reg_session_destroy(IB_CONTAINER(ss->all.next, struct reg_session, node));
+}
+
 static void part_stop(void *state)
 {
     struct reg_sessions *ss = state;

@@ -85,6 +85,9 @@ struct reg_sessions {
 
 extern const struct reg_part reg_sessions_part;
 
+/* An orderly stop begins: all sessions end, whoever waits in one is told. */
+void reg_sessions_end(struct reg *reg);
+
 /* --- session.c --- */
 
 struct reg_session_wish {
