@@ -168,8 +168,14 @@ void ic_conn_peer_close(struct ic_conn *c)
     if (c->state != IC_ST_CLOSING_PENDING) {
         ic_conn_move(c, IC_ST_CLOSING_PENDING);
     }
-    ic_conn_drop_unsent(c);
-    if (c->out ||
+    ic_conn_flush(c); /* as above */
+    if (c->state == IC_ST_CLOSED) {
+        return;
+    }
+    if (!c->blocked) {
+        ic_conn_drop_unsent(c);
+    }
+    if (c->out || c->blocked ||
         ic_conn_queue_ws(c, IC_ITEM_WS_CLOSE, IC_WS_CLOSE, (struct ib_span){ws_normal, sizeof ws_normal}) < 0) {
         ic_conn_finish(c, IB_ECLOSED, NULL);
         return;

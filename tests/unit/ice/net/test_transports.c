@@ -157,6 +157,7 @@ static void graceful(void **state)
             ic_conn_close(first->conn);
             FX_UNTIL(&fx, fx.client.closed && fx.server.closed);
             assert_int_equal(second->frames, 1);
+            assert_int_equal(first->frames, second->echo); /* dispatched and answered before the close was read */
             assert_int_equal(first->why.code, IB_ECLOSEDLOCAL);
             assert_int_equal(second->why.code, IB_ECLOSED);
             assert_true(first->closing && second->closing);
