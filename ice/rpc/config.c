@@ -149,6 +149,8 @@ static void read_numbers(struct reader *r)
     cfg->override_secure = get_int(r, "Ice.Override.Secure", 0) > 0;
     cfg->sliced = get_int(r, "Ice.Default.SlicedFormat", 0) > 0;
     cfg->print_adapter_ready = get_int(r, "Ice.PrintAdapterReady", 0) > 0;
+    int dispatches = get_int(r, "Moulin.MaxDispatches", IR_MAX_DISPATCHES);
+    cfg->max_dispatches = dispatches < 1 ? UINT_MAX : (unsigned)dispatches;
     cfg->warn_connections = get_int(r, "Ice.Warn.Connections", 0);
     cfg->warn_dispatch = get_int(r, "Ice.Warn.Dispatch", 1);
     cfg->trace_network = get_int(r, "Ice.Trace.Network", 0);

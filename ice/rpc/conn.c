@@ -37,13 +37,18 @@ static void backlog_drop(struct ir_backlog *b)
     free(b);
 }
 
+static bool full(const struct ir_conn *c)
+{
+    return c->n_requests >= c->rt->cfg.max_dispatches || c->request_bytes >= IR_MAX_DISPATCH_BYTES;
+}
+
 /* Dispatches what waits, in order, up to the limit. */
 static void backlog_run(struct ir_conn *c)
 {
     while (!ib_list_empty(&c->backlog) && !c->closing) {
         struct ir_backlog *b = IB_CONTAINER(c->backlog.next, struct ir_backlog, node);
         for (; b->left > 0; b->left--) {
-            if (c->n_requests >= IR_MAX_DISPATCHES) {
+            if (full(c)) {
                 hold(c, true);
                 return;
             }
@@ -74,7 +79,7 @@ static int on_requests(struct ir_conn *c, const struct ic_frame *f)
     if (in.err || count < 0)
         return IB_EMARSHAL;
     /* The usual case does not touch the backlog. */
-    if (f->type == IC_REQUEST && ib_list_empty(&c->backlog) && c->n_requests < IR_MAX_DISPATCHES)
+    if (f->type == IC_REQUEST && ib_list_empty(&c->backlog) && !full(c))
         return ir_dispatch(c, &in, f->type, f->compression, f->block);
     struct ir_backlog *b = calloc(1, sizeof(*b));
     if (!b)
@@ -242,11 +247,12 @@ void ir_conn_destroy(struct ir_conn *c, const struct ib_err *why)
     ic_conn_detach(net);
 }
 
-void ir_conn_request_done(struct ir_conn *c)
+void ir_conn_request_done(struct ir_conn *c, size_t bytes)
 {
     c->n_requests--;
+    c->request_bytes -= bytes;
     ic_conn_dispatching(c->net, -1);
-    if (!ib_list_empty(&c->backlog) && c->n_requests < IR_MAX_DISPATCHES)
+    if (!ib_list_empty(&c->backlog) && !full(c))
         ic_loop_defer(c->rt->loop, &c->resume, on_resume, c);
 }
 

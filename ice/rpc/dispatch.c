@@ -150,6 +150,7 @@ int ir_dispatch(struct ir_conn *c, struct iw_in *in, uint8_t type, uint8_t compr
     if (!rq)
         return IB_ENOMEM;
     ib_arena_init(&rq->arena, c->rt->cfg.arena_limit);
+    const uint8_t *start = in->p;
     int r = ir_request_parse(in, type, &rq->arena, &rq->info);
     if (r) {
         request_free(rq);
@@ -162,7 +163,9 @@ int ir_dispatch(struct ir_conn *c, struct iw_in *in, uint8_t type, uint8_t compr
     rq->conn = c;
     ib_list_append(&c->rt->requests, &rq->node);
     ib_list_append(&c->requests, &rq->conn_node);
+    rq->bytes = IR_REQUEST_BYTES + (size_t)(in->p - start);
     c->n_requests++;
+    c->request_bytes += rq->bytes;
     ic_conn_dispatching(c->net, +1);
 
     rq->in_dispatch = true;

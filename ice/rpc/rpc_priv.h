@@ -11,7 +11,11 @@
 #include <moulin/rpc/call.h>
 
 #define IR_MAX_RETRIES 64 /* entries of Ice.RetryIntervals we accept */
-#define IR_MAX_DISPATCHES 1000u /* requests of one connection in dispatch before its reading stops */
+/* Requests of one connection in dispatch, and the memory they hold, before its reading stops. The first can be set
+   (Moulin.MaxDispatches): all waiting requests of a router's clients may come by one connection. */
+#define IR_MAX_DISPATCHES 10000
+#define IR_MAX_DISPATCH_BYTES ((size_t)32 << 20)
+#define IR_REQUEST_BYTES 2048 /* of a small one: itself and the first block of its arena */
 
 /* --- runtime -------------------------------------------------------------------------------------------------- */
 
@@ -27,6 +31,7 @@ struct ir_config {
     bool locator_background; /* expired answers serve while they are refreshed */
     bool ordered, prefer_secure, override_secure, sliced, print_adapter_ready;
     bool ssl; /* Ice.Plugin.IceSSL is set */
+    unsigned max_dispatches; /* per connection */
     int warn_connections, warn_dispatch;
     int trace_network, trace_protocol, trace_retry, trace_locator;
     int32_t retry[IR_MAX_RETRIES];
@@ -103,6 +108,7 @@ struct ir_conn {
     int32_t next_id;
     struct ib_list requests; /* ir_request.conn_node */
     unsigned n_requests;
+    size_t request_bytes; /* what those hold */
     struct ib_list backlog; /* ir_backlog.node */
     struct ic_deferred resume;
     void (*heartbeat)(void *arg, struct ir_conn *c);
@@ -114,7 +120,7 @@ struct ir_conn *ir_conn_accept(struct ir_adapter *a, struct ic_conn *net, int32_
 struct ir_conn *ir_conn_open(struct ir_runtime *rt, const struct iw_endpoint *ep, const struct ic_conn_config *cfg,
                              struct ir_pool_entry *entry);
 void ir_conn_destroy(struct ir_conn *c, const struct ib_err *why); /* forcibly, now, without on_close to come */
-void ir_conn_request_done(struct ir_conn *c); /* one less in dispatch */
+void ir_conn_request_done(struct ir_conn *c, size_t bytes); /* one less in dispatch */
 /* Request id for a new call, never one that is outstanding. */
 int32_t ir_conn_next_id(struct ir_conn *c);
 
@@ -129,6 +135,7 @@ struct ir_request {
     struct ir_request_info info;
     struct ib_arena arena;
     const struct iw_op *op; /* typed dispatch */
+    size_t bytes; /* counted in conn->request_bytes */
     void (*on_cancel)(void *arg, struct ir_request *rq);
     void *cancel_arg;
     bool in_dispatch; /* a handler is on the stack: freed after it */

@@ -219,7 +219,7 @@ static void test_dispatch_limit(void **state)
     enum { N = 2500 };
     struct fixture f;
     static struct raw r;
-    fixture_init(&f, quiet, quiet);
+    fixture_init(&f, LINES("Moulin.MaxDispatches=1000"), quiet);
     raw_open(&r, &f);
     struct ib_span one = vec_hex("016f 00 00 046563686f 00 00 0f0000000101 08736c656570302e31");
     struct ib_buf b;
@@ -241,6 +241,45 @@ static void test_dispatch_limit(void **state)
     assert_int_equal(most, 1000);
     raw_expect(&r, "ping", "4963655001000100 020019000000 63000000 00 060000000101");
     vec_free(one);
+    ib_buf_fini(&b);
+    raw_close(&r);
+    fixture_fini(&f);
+}
+
+/* Few requests that hold much memory stop the reading too. */
+static void test_dispatch_bytes(void **state)
+{
+    (void)state;
+    enum { N = 60, TEXT = 1000000 };
+    struct fixture f;
+    static struct raw r;
+    fixture_init(&f, quiet, quiet);
+    raw_open(&r, &f);
+    struct ib_buf b;
+    ib_buf_init(&b);
+    ib_buf_put(&b, "IceP\1\0\1\0\0\0\0\0\0\0\0\0\0\0\1o\0\0\4echo\0\0", 29);
+    ib_buf_put_i32(&b, 6 + 5 + TEXT);
+    ib_buf_put(&b, "\1\1\377", 3);
+    ib_buf_put_i32(&b, TEXT);
+    size_t at = b.n;
+    memset(ib_buf_grow(&b, TEXT), ' ', TEXT);
+    memcpy(b.p + at, "sleep0.2", 8);
+    ib_buf_set_i32(&b, 10, (int32_t)b.n);
+    for (int i = 0; i < N; i++)
+        raw_send(&r, ib_buf_span(&b));
+    raw_send_hex(&r, "4963655001000100 000027000000 63000000 016f 00 00 086963655f70696e67 00 00 060000000101");
+    size_t most = 0;
+    while (!raw_frame_size(&r) && !r.eof) {
+        size_t n = 0;
+        IB_LIST_FOREACH(s, &f.echo.sleepers)
+        {
+            n++;
+        }
+        most = n > most ? n : most;
+        raw_pump(&r);
+    }
+    assert_in_range(most, 1, 34); /* 32 MiB */
+    raw_expect(&r, "ping", "4963655001000100 020019000000 63000000 00 060000000101");
     ib_buf_fini(&b);
     raw_close(&r);
     fixture_fini(&f);
@@ -311,10 +350,11 @@ static void test_late_answer(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_captured),     cmocka_unit_test(test_bidirectional),
-        cmocka_unit_test(test_close_server), cmocka_unit_test(test_closing_with_dispatch),
-        cmocka_unit_test(test_malformed),    cmocka_unit_test(test_dispatch_limit),
-        cmocka_unit_test(test_cancel),       cmocka_unit_test(test_late_answer),
+        cmocka_unit_test(test_captured),       cmocka_unit_test(test_bidirectional),
+        cmocka_unit_test(test_close_server),   cmocka_unit_test(test_closing_with_dispatch),
+        cmocka_unit_test(test_malformed),      cmocka_unit_test(test_dispatch_limit),
+        cmocka_unit_test(test_dispatch_bytes), cmocka_unit_test(test_cancel),
+        cmocka_unit_test(test_late_answer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
