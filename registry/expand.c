@@ -160,9 +160,12 @@ static struct iw_proxy *object_proxy(struct expander *x, const struct IceGrid_Ob
 {
     struct iw_proxy *p = NULL;
     struct ib_err err;
-    struct ib_str text = ib_arena_printf(x->scope.arena, "dummy %s", ib_cstr(o->proxyOptions));
-    if (text.p && ir_proxy_parse(text, x->scope.defaults, x->scope.arena, &p, NULL, &err) != 0 &&
-        ir_proxy_parse(IB_STR("dummy"), x->scope.defaults, x->scope.arena, &p, NULL, &err) != 0)
+    struct ib_arena *arena = x->scope.arena;
+    struct ib_str text = ib_arena_printf(arena, "dummy %s", ib_cstr(o->proxyOptions));
+    int rc = text.p ? ir_proxy_parse(text, x->scope.defaults, arena, &p, NULL, &err) : IB_ENOMEM;
+    if (rc && rc != IB_ENOMEM)
+        rc = ir_proxy_parse(IB_STR("dummy"), x->scope.defaults, arena, &p, NULL, &err);
+    if (rc)
         p = NULL;
     if (!p) {
         reg_fault_nomem(x->fault);

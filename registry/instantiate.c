@@ -318,13 +318,17 @@ static void instantiate_command(struct reg_resolver *r, const struct IceGrid_Ser
 }
 
 /* Looked at before its turn, because it decides what ${session.id} means; faults are told when its turn comes. */
-static bool is_session(const struct reg_resolver *r, struct ib_str activation)
+static bool is_session(struct reg_resolver *r, struct ib_str activation)
 {
     struct ib_err unused;
-    struct reg_fault quiet = {.err = &unused};
+    struct reg_fault quiet = {.err = &unused, .work = r->fault->work};
     struct reg_resolver copy = *r;
     copy.fault = &quiet;
-    return ib_str_is(reg_text(&copy, "server activation", activation), "session");
+    struct ib_str value = reg_text(&copy, "server activation", activation);
+    r->fault->work = quiet.work;
+    if (quiet.code == IB_ENOMEM)
+        reg_fault_nomem(r->fault);
+    return ib_str_is(value, "session");
 }
 
 static void instantiate_services(struct reg_resolver *r, const struct IceGrid_IceBoxDescriptor *in,

@@ -12,8 +12,8 @@
 
 /* --- faults ------------------------------------------------------------------------------------------------------- */
 
-static void __attribute__((format(printf, 3, 0))) set_fault(struct reg_fault *f, const char *context, const char *fmt,
-                                                            va_list args)
+static void __attribute__((format(printf, 3, 0)))
+set_fault(struct reg_fault *f, const char *context, const char *fmt, va_list args)
 {
     if (f->code)
         return;
@@ -212,7 +212,7 @@ static void expand_name(struct expansion *x, struct ib_str name, bool parameters
 static void expand(struct expansion *x, struct ib_str text, bool parameters, int depth)
 {
     size_t at = 0, dollars = 0, start;
-    while (!x->why[0] && !x->r->fault->code && ib_buf_ok(&x->out) &&
+    while (!x->why[0] && !x->r->fault->code && ib_buf_ok(&x->out) && x->out.n <= REG_TEXT_MAX &&
            (start = find_variable(text, at, &dollars)) != SIZE_MAX) {
         const char *brace = memchr(text.p + start, '}', text.n - start);
         if (dollars % 2) { /* escaped: left for the last resolution */
@@ -249,14 +249,15 @@ static struct ib_str substitute(struct reg_resolver *r, const char *attribute, s
         return text.p ? text : nothing;
     struct expansion x = {.r = r, .strict = strict};
     ib_buf_init(&x.out);
-    x.out.limit = REG_TEXT_MAX;
     expand(&x, text, true, 0);
     struct ib_str result = {"", 0};
     if (x.why[0])
         reg_resolver_fail(r, "invalid value for attribute `%s':\ninvalid variable `%s':\n%s", attribute, ib_cstr(text),
                           x.why);
-    else if (!ib_buf_ok(&x.out))
+    else if (x.out.n > REG_TEXT_MAX)
         reg_resolver_fail(r, "invalid value for attribute `%s':\nlonger than %zu bytes", attribute, REG_TEXT_MAX);
+    else if (!ib_buf_ok(&x.out))
+        reg_fault_nomem(r->fault);
     else
         result = ib_arena_str(r->arena, (struct ib_str){(const char *)x.out.p, x.out.n});
     ib_buf_fini(&x.out);
@@ -314,7 +315,12 @@ struct iw_identity reg_identity_text(struct reg_resolver *r, const char *attribu
     text = reg_id(r, attribute, text);
     if (r->fault->code)
         return none;
-    if (ir_identity_parse(text, r->arena, &out, &err) != 0) {
+    int rc = ir_identity_parse(text, r->arena, &out, &err);
+    if (rc == IB_ENOMEM) {
+        reg_fault_nomem(r->fault);
+        return none;
+    }
+    if (rc) {
         reg_resolver_fail(r, "invalid object identity `%s': %s", ib_cstr(text), err.text);
         return none;
     }
@@ -396,7 +402,10 @@ void reg_check_proxy_options(struct reg_resolver *r, struct ib_str options)
         reg_fault_nomem(r->fault);
         return;
     }
-    if (ir_proxy_parse(text, r->defaults, r->arena, &p, NULL, &err) == 0)
+    int rc = ir_proxy_parse(text, r->defaults, r->arena, &p, NULL, &err);
+    if (rc == IB_ENOMEM)
+        reg_fault_nomem(r->fault);
+    if (rc == 0 || rc == IB_ENOMEM)
         return;
     char *shown = strstr(err.text, probe);
     if (shown)
