@@ -314,8 +314,8 @@ static const struct reg_server **sorted_servers(const struct reg_app *app)
     return v;
 }
 
-/* What an update without restart runs into. Nodes are those whose servers change or go; none is connected to this
- * registry. */
+/* What an update without restart runs into. Nodes are those it would have to ask: where a server changes in its
+   properties only, or goes away. */
 struct obstacles {
     struct ib_buf servers, nodes;
     size_t n_servers, n_nodes;
