@@ -25,7 +25,8 @@ struct session {
     struct IceGrid_StringObjectProxyDict endpoints;
     struct reg_stream stream;
     int64_t alive; /* last sign of life */
-    struct iw_identity *objects; /* owns; the well-known objects it registered, in arena */
+    struct ib_arena objects_arena; /* likewise */
+    struct iw_identity *objects; /* the well-known objects it registered */
     size_t n_objects;
     bool ended;
     struct ic_deferred bury;
@@ -57,6 +58,7 @@ static int timeout_s(const struct reg *reg)
 static void bury(void *arg)
 {
     struct session *s = arg;
+    ib_arena_fini(&s->objects_arena);
     ib_arena_fini(&s->endpoints_arena);
     ib_arena_fini(&s->arena);
     free(s);
@@ -242,14 +244,16 @@ static void registered(void *arg)
 
 static int remember_objects(struct session *s, const struct IceGrid_ObjectInfoSeq *objects)
 {
-    struct iw_identity *ids = IB_ARENA_ARRAY(&s->arena, objects->n, struct iw_identity);
+    s->n_objects = 0;
+    ib_arena_reset(&s->objects_arena);
+    struct iw_identity *ids = IB_ARENA_ARRAY(&s->objects_arena, objects->n, struct iw_identity);
     if (!ids)
         return IB_ENOMEM;
     for (size_t i = 0; i < objects->n; i++) {
         if (!objects->v[i].proxy)
             return IB_EINVAL;
-        ids[i].name = ib_arena_str(&s->arena, objects->v[i].proxy->id.name);
-        ids[i].category = ib_arena_str(&s->arena, objects->v[i].proxy->id.category);
+        ids[i].name = ib_arena_str(&s->objects_arena, objects->v[i].proxy->id.name);
+        ids[i].category = ib_arena_str(&s->objects_arena, objects->v[i].proxy->id.category);
         if (!ids[i].name.p || !ids[i].category.p)
             return IB_ENOMEM;
     }
@@ -353,6 +357,7 @@ static struct session *new_session(struct reg_replication *x, const struct IceGr
     ib_list_init(&s->node);
     ib_arena_init(&s->arena, 0);
     ib_arena_init(&s->endpoints_arena, 0);
+    ib_arena_init(&s->objects_arena, 0);
     s->name = ib_arena_str(&s->arena, info->name);
     s->hostname = ib_arena_str(&s->arena, info->hostname);
     s->proxy = iw_proxy_copy(prx, &s->arena);
@@ -391,7 +396,7 @@ static void accept(struct reg_replication *x, struct ir_request *rq, const struc
 
 /* The check of a name already in use: does whoever had it answer still? */
 struct check {
-    struct reg_replication *x;
+    struct reg *reg;
     struct ir_request *rq;
     const struct IceGrid_InternalReplicaInfo *info; /* the request's */
     const struct iw_proxy *prx;
@@ -401,18 +406,19 @@ static void pinged(void *arg, const struct ir_result *r)
 {
     struct check c = *(struct check *)arg;
     free(arg);
-    struct session *old = find_session(c.x, c.info->name);
+    struct reg_replication *x = c.reg->replication;
+    if (!x || c.reg->stopping) { /* the runtime's end ends the ping, too */
+        ir_request_fail_local(c.rq, IB_EDEACTIVATED, "");
+        return;
+    }
+    struct session *old = find_session(x, c.info->name);
     if (r->outcome == IR_SUCCESS && old) {
         IceGrid_ReplicaActiveException_throw(c.rq, NULL);
         return;
     }
-    if (c.x->stopping) {
-        ir_request_fail_local(c.rq, IB_EDEACTIVATED, "");
-        return;
-    }
     if (old)
         end_session(old, "replaced");
-    accept(c.x, c.rq, c.info, c.prx);
+    accept(x, c.rq, c.info, c.prx);
 }
 
 static void check_old(struct reg_replication *x, struct ir_request *rq, const struct IceGrid_InternalReplicaInfo *info,
@@ -421,7 +427,7 @@ static void check_old(struct reg_replication *x, struct ir_request *rq, const st
     const struct ir_call_options opt = {.timeout_ms = PING_MS, .connect_timeout_ms = PING_MS};
     struct check *c = malloc(sizeof *c);
     if (c)
-        *c = (struct check){x, rq, info, prx};
+        *c = (struct check){x->reg, rq, info, prx};
     if (c && ir_call(x->reg->rt, old->proxy, &ir_op_ice_ping, &opt, NULL, pinged, c))
         return;
     free(c);
