@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <stdio.h>
 
+#include <moulin/base/log.h>
 #include <moulin/rpc/properties.h>
 #include <moulin/rpc/runtime.h>
 
@@ -53,6 +54,19 @@ static int refuse_unsupported(const struct ir_properties *p, struct ib_err *err)
         }
     }
     return 0;
+}
+
+/* What has no effect here is harmless without it, but said. */
+static void warn_without_effect(const struct ir_properties *p, struct ib_log *log)
+{
+    static const char *const keys[] = {"Glacier2.Client.AlwaysBatch", "Glacier2.Server.AlwaysBatch",
+                                       "Glacier2.Client.SleepTime", "Glacier2.Server.SleepTime"};
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+        if (ir_properties_int_or(p, NULL, keys[i], 0) > 0) {
+            ib_log_warning(log, "property %s (%s) has no effect: requests are forwarded as they arrive", keys[i],
+                           ir_properties_origin(p, keys[i]));
+        }
+    }
 }
 
 int gw_config_prepare(struct ir_properties *p, struct ib_err *err)
@@ -210,6 +224,7 @@ int gw_config_read(struct gw_config *c, struct ir_runtime *rt, struct ib_err *er
     ib_arena_init(&c->arena, 0);
     c->instance = ib_cstr(ib_arena_strz(&c->arena, ir_properties_get_or(p, "Glacier2.InstanceName", "Glacier2")));
     c->has_server = ir_properties_get(p, "Glacier2.Server.Endpoints")[0] != '\0';
+    warn_without_effect(p, ir_runtime_log(rt));
     int rc = c->instance[0] ? 0 : ib_err_set(err, IB_ECONFIG, "property Glacier2.InstanceName is empty");
     rc = rc ? rc : read_numbers(c, p, err);
     rc = rc ? rc : read_direction(p, "Glacier2.Client", &c->client, err);
