@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "descriptor_xml.h"
 
@@ -173,8 +174,50 @@ static void the_same_files_mean_the_same(void **state)
     json_decref(file);
 }
 
+static void read_bytes(const char *path, const char *text, size_t n)
+{
+    static const struct adm_xml_options none;
+    struct IceGrid_ApplicationDescriptor d;
+    struct ib_arena arena;
+    struct ib_err err = {0};
+    FILE *f = fopen(path, "wb");
+    assert_non_null(f);
+    assert_int_equal(fwrite(text, 1, n, f), n);
+    assert_int_equal(fclose(f), 0);
+    ib_arena_init(&arena, 0);
+    int rc = adm_xml_read(path, &none, NULL, &arena, &d, &err);
+    assert_true(rc == 0 || err.text[0]);
+    ib_arena_fini(&arena);
+}
+
+/* Cut anywhere or with any byte changed, a file is read or refused with a text. */
+static void damaged_files_do_no_harm(void **state)
+{
+    (void)state;
+    char path[] = "/tmp/moulin-xml-XXXXXX";
+    size_t n;
+    uint32_t seed = 1;
+    char *text = vec_file("tests/data/xml/everything.xml", &n);
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    close(fd);
+    for (size_t cut = 0; cut < n; cut += 13)
+        read_bytes(path, text, cut);
+    for (int i = 0; i < 600; i++) {
+        seed = seed * 1664525u + 1013904223u;
+        size_t at = (seed >> 8) % n;
+        char was = text[at];
+        text[at] = "<>/\"& x\0"[(seed >> 3) % 8];
+        read_bytes(path, text, n);
+        text[at] = was;
+    }
+    unlink(path);
+    free(text);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(the_same_files_mean_the_same)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(the_same_files_mean_the_same),
+                                       cmocka_unit_test(damaged_files_do_no_harm)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
