@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -82,9 +83,16 @@ static int damaged(struct ib_err *err, const char *dir, const char *detail)
         dir, detail);
 }
 
+/* LMDB reports a write cut short by a full file system as an input/output error. */
+static bool is_full(const char *dir)
+{
+    struct statvfs v;
+    return statvfs(dir, &v) == 0 && (uint64_t)v.f_bavail * v.f_frsize < 65536;
+}
+
 int reg_store_fail(struct ib_err *err, int rc, const char *dir, const char *what)
 {
-    switch (rc) {
+    switch (rc == EIO && is_full(dir) ? ENOSPC : rc) {
     case MDB_CORRUPTED:
     case MDB_INVALID:
     case MDB_PAGE_NOTFOUND:

@@ -5,8 +5,10 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <lmdb.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -73,12 +75,17 @@ static void on_done(void *arg, int code, const struct ib_err *err)
     f->code = code;
 }
 
-static void commit(struct fx *f, struct reg_batch *b)
+static void run(struct fx *f, struct reg_batch *b)
 {
     f->done = 0;
     reg_store_commit(f->store, b, on_done, f);
     while (!f->done)
         ic_loop_run_once(f->loop, 1000);
+}
+
+static void commit(struct fx *f, struct reg_batch *b)
+{
+    run(f, b);
     assert_int_equal(f->code, 0);
 }
 
@@ -147,25 +154,6 @@ static void test_map_grows(void **state)
     expect(f, REG_ADAPTERS, "k=v;");
 }
 
-static void refused(struct fx *f, int code, const char *what)
-{
-    struct ib_err err = {0};
-    struct reg_store *s = reg_store_open(f->loop, f->dir, 1 << 20, &err);
-    assert_null(s);
-    assert_int_equal(err.code, code);
-    assert_non_null(strstr(err.text, what));
-    assert_non_null(strstr(err.text, f->dir));
-    assert_null(strchr(err.text, '\n'));
-}
-
-static void test_taken(void **state)
-{
-    struct fx *f = *state;
-    open_store(f);
-    refused(f, IB_ECONFIG, "in use by another process");
-    expect(f, REG_OBJECTS, "");
-}
-
 static char *data_path(struct fx *f)
 {
     static char path[96];
@@ -184,6 +172,55 @@ static void fill(struct fx *f)
     }
     commit(f, b);
     close_store(f);
+}
+
+/* A write that fails leaves everything as it was, and the next one may succeed. */
+static void test_failed_write(void **state)
+{
+    struct fx *f = *state;
+    fill(f);
+    open_sized(f, 8 << 20);
+    struct stat st;
+    struct rlimit old, tight;
+    assert_int_equal(stat(data_path(f), &st), 0);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+    tight = (struct rlimit){(rlim_t)st.st_size, old.rlim_max};
+    signal(SIGXFSZ, SIG_IGN);
+    char *big = calloc(1, 1 << 20);
+    struct reg_batch *b = reg_batch_new();
+    reg_batch_put(b, REG_ADAPTERS, text("big"), (struct ib_span){(uint8_t *)big, 1 << 20});
+    reg_batch_serial(b, REG_ADAPTERS, 9);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &tight), 0);
+    run(f, b);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+    assert_true(f->code < 0);
+    b = reg_batch_new();
+    reg_batch_put(b, REG_ADAPTERS, text("small"), text("1"));
+    commit(f, b);
+    free(big);
+    close_store(f);
+    open_store(f);
+    expect(f, REG_ADAPTERS, "small=1;");
+    assert_int_equal(reg_store_serial(f->store, REG_ADAPTERS), 1);
+}
+
+static void refused(struct fx *f, int code, const char *what)
+{
+    struct ib_err err = {0};
+    struct reg_store *s = reg_store_open(f->loop, f->dir, 1 << 20, &err);
+    assert_null(s);
+    assert_int_equal(err.code, code);
+    assert_non_null(strstr(err.text, what));
+    assert_non_null(strstr(err.text, f->dir));
+    assert_null(strchr(err.text, '\n'));
+}
+
+static void test_taken(void **state)
+{
+    struct fx *f = *state;
+    open_store(f);
+    refused(f, IB_ECONFIG, "in use by another process");
+    expect(f, REG_OBJECTS, "");
 }
 
 static void test_flipped_bit(void **state)
@@ -271,6 +308,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_content_survives, setup, teardown),
         cmocka_unit_test_setup_teardown(test_map_grows, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_failed_write, setup, teardown),
         cmocka_unit_test_setup_teardown(test_taken, setup, teardown),
         cmocka_unit_test_setup_teardown(test_flipped_bit, setup, teardown),
         cmocka_unit_test_setup_teardown(test_truncated, setup, teardown),
