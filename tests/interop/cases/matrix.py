@@ -56,5 +56,5 @@ def plan():
                     forwarding.facets, forwarding.order, forwarding.callbacks, forwarding.callback_after_loss]
                 yield name, lambda f, h=how: grid(f, *h), [
                     lookup.locate_objects, lookup.locate_adapters, lookup.query_types, lookup.replicas,
-                    allocation.contention, allocation.timeouts, allocation.first_come, allocation.client_loss,
+                    allocation.contention, allocation.timeouts, allocation.client_loss,
                     brokered.client_session]
