@@ -52,6 +52,15 @@ struct relay {
     const struct iw_proxy *target; /* in the request's arena: for the text of a failure */
 };
 
+/* A oneway counts as dispatched until it is on its way: a client that sends faster than the server reads is held
+   back by the limit of its own connection. */
+static void on_oneway_sent(void *arg, const struct ir_result *r)
+{
+    const struct relay *w = arg;
+    (void)r;
+    gw_end_oneway(w->rq);
+}
+
 static void fail_no_endpoint(struct ir_request *rq, const struct iw_proxy *prx)
 {
     struct ib_arena *a = ir_request_arena(rq);
@@ -157,10 +166,12 @@ void gw_forward_send(struct gw_router *r, struct ir_request *rq, const struct iw
                                        .block = info->block,
                                        .oneway = m.oneway};
     const struct ir_call_options opt = {.conn = conn, .compress = m.compress ? 1 : 0};
-    ir_reply_fn fn = relays ? on_reply : reports ? on_sent : NULL;
-    struct relay *w = fn ? relay_new(rq, conn ? NULL : &prx) : NULL;
+    bool answered = !relays && !reports && info->request_id != 0; /* at once: the caller waits for nothing (9) */
+    ir_reply_fn fn = relays ? on_reply : reports ? on_sent : answered ? NULL : on_oneway_sent;
+    bool tells = relays || reports;
+    struct relay *w = fn ? relay_new(rq, conn || !tells ? NULL : &prx) : NULL;
     struct ir_call *call = w || !fn ? ir_call_raw(r->rt, &prx, &raw, &opt, fn, w) : NULL;
-    if (!fn) {
+    if (!fn || (!call && !tells)) {
         gw_end_oneway(rq);
     } else if (!call) {
         ir_request_fail_local(rq, IB_ENOMEM, NULL);

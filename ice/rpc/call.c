@@ -220,13 +220,21 @@ static void call_send(struct ir_call *c, struct ir_conn *conn)
         return;
     }
     ir_trace_out(c->rt, &m);
-    if (c->oneway) {
+    /* A oneway ends when it is queued, or, behind a peer that does not read, when the queue has drained: whoever waits
+       for the end cannot fill our memory. */
+    if (c->oneway && !ic_conn_congested(conn->net)) {
         call_done(c);
         return;
     }
     call_move(c, IR_CALL_SENT);
     if (c->timeout == -2 && conn->timeout > 0)
         ic_timer_start(&c->deadline, conn->timeout);
+}
+
+void ir_call_drained(struct ir_call *c)
+{
+    if (c->oneway && c->state == IR_CALL_SENT)
+        call_done(c);
 }
 
 void ir_call_connected(struct ir_call *c, struct ir_conn *conn)

@@ -147,6 +147,14 @@ static void on_heartbeat(void *arg, struct ic_conn *net)
         c->heartbeat(c->heartbeat_arg, c);
 }
 
+static void on_drained(void *arg, struct ic_conn *net)
+{
+    (void)net;
+    struct ir_conn *c = arg;
+    IB_LIST_FOREACH_SAFE(node, &c->calls)
+    ir_call_drained(IB_CONTAINER(node, struct ir_call, conn_node));
+}
+
 static void tell_hooks(struct ir_conn *c, const struct ib_err *why)
 {
     while (!ib_list_empty(&c->hooks)) {
@@ -189,6 +197,7 @@ static const struct ic_conn_events conn_events = {
     .on_active = on_active,
     .on_frame = on_frame,
     .on_close = on_close,
+    .on_drained = on_drained,
     .on_closing = on_closing,
     .on_heartbeat = on_heartbeat,
 };

@@ -228,7 +228,7 @@ enum ir_call_kind { IR_CALL_TYPED, IR_CALL_RAW, IR_CALL_CONNECT };
 enum ir_call_state {
     IR_CALL_RESOLVING, /* locator or router */
     IR_CALL_CONNECTING, /* waits for a pool entry */
-    IR_CALL_SENT, /* waits for the reply */
+    IR_CALL_SENT, /* waits for the reply; a oneway: for room in the connection's queue */
     IR_CALL_WAITING, /* for the delay before a retry */
     IR_CALL_DONE, /* its callback is queued */
     IR_CALL_STATES
@@ -274,6 +274,7 @@ void ir_call_begin(struct ir_call *c); /* (re)starts endpoint selection */
 void ir_call_resolved(struct ir_call *c, const struct iw_proxy *where, bool from_cache); /* copies its endpoints */
 void ir_call_connect(struct ir_call *c); /* next candidate */
 void ir_call_connected(struct ir_call *c, struct ir_conn *conn); /* from the pool */
+void ir_call_drained(struct ir_call *c); /* from the connection: its queue is short again */
 /* Before the request was sent: connect or lookup failed. */
 void ir_call_unsent(struct ir_call *c, const struct ib_err *why);
 void ir_call_lost(struct ir_call *c, const struct ib_err *why, bool written); /* from the connection */

@@ -46,7 +46,7 @@ struct ir_result {
 typedef void (*ir_reply_fn)(void *arg, const struct ir_result *r);
 
 /* Sends op with in (the generated struct). on_reply is called exactly once, never before this returns; for oneway calls when
-   the message is handed to the transport. on_reply NULL: the outcome does not matter. The proxy and in are encoded or copied at once.
+   the message is queued, or, while the connection is congested, when its queue has drained. on_reply NULL: the outcome does not matter. The proxy and in are encoded or copied at once.
    The returned call may be cancelled until on_reply; NULL only when memory is short (then on_reply is not called). */
 struct ir_call *ir_call(struct ir_runtime *rt, const struct iw_proxy *prx, const struct iw_op *op, const struct ir_call_options *opt,
                         const void *in, ir_reply_fn on_reply, void *arg);
