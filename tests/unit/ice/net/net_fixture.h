@@ -88,6 +88,9 @@ static const struct ic_conn_events side_events = {side_active,  side_frame,   si
 static inline void fx_accept(void *arg, struct ic_conn *c)
 {
     struct fx *fx = arg;
+    if (fx->server.conn) {
+        ic_conn_detach(fx->server.conn); /* of an attempt the client gave up: its next address */
+    }
     fx->server.conn = c;
     fx->server.active = fx->server.closed = false;
     ic_conn_set_events(c, &side_events, &fx->server);
