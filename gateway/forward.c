@@ -171,7 +171,7 @@ void gw_forward_send(struct gw_router *r, struct ir_request *rq, const struct iw
     bool tells = relays || reports;
     struct relay *w = fn ? relay_new(rq, conn || !tells ? NULL : &prx) : NULL;
     struct ir_call *call = w || !fn ? ir_call_raw(r->rt, &prx, &raw, &opt, fn, w) : NULL;
-    if (!fn || (!call && !tells)) {
+    if (!fn || (!tells && (!call || ir_call_is_over(call)))) {
         gw_end_oneway(rq);
     } else if (!call) {
         ir_request_fail_local(rq, IB_ENOMEM, NULL);

@@ -231,6 +231,14 @@ static void call_send(struct ir_call *c, struct ir_conn *conn)
         ic_timer_start(&c->deadline, conn->timeout);
 }
 
+bool ir_call_is_over(struct ir_call *c)
+{
+    bool over = c->state == IR_CALL_DONE;
+    if (over)
+        c->on_reply = NULL;
+    return over;
+}
+
 void ir_call_drained(struct ir_call *c)
 {
     if (c->oneway && c->state == IR_CALL_SENT)

@@ -39,7 +39,8 @@ static void backlog_drop(struct ir_backlog *b)
 
 static bool full(const struct ir_conn *c)
 {
-    return c->n_requests >= c->rt->cfg.max_dispatches || c->request_bytes >= IR_MAX_DISPATCH_BYTES;
+    return c->n_requests >= c->rt->cfg.max_dispatches || c->n_oneways >= IR_MAX_ONEWAYS ||
+           c->request_bytes >= IR_MAX_DISPATCH_BYTES;
 }
 
 /* Dispatches what waits, in order, up to the limit. */
@@ -256,10 +257,12 @@ void ir_conn_destroy(struct ir_conn *c, const struct ib_err *why)
     ic_conn_detach(net);
 }
 
-void ir_conn_request_done(struct ir_conn *c, size_t bytes)
+void ir_conn_request_done(struct ir_conn *c, const struct ir_request *rq)
 {
     c->n_requests--;
-    c->request_bytes -= bytes;
+    if (rq->info.request_id == 0)
+        c->n_oneways--;
+    c->request_bytes -= rq->bytes;
     ic_conn_dispatching(c->net, -1);
     if (!ib_list_empty(&c->backlog) && !full(c))
         ic_loop_defer(c->rt->loop, &c->resume, on_resume, c);

@@ -165,6 +165,8 @@ int ir_dispatch(struct ir_conn *c, struct iw_in *in, uint8_t type, uint8_t compr
     ib_list_append(&c->requests, &rq->conn_node);
     rq->bytes = IR_REQUEST_BYTES + (size_t)(in->p - start);
     c->n_requests++;
+    if (rq->info.request_id == 0)
+        c->n_oneways++;
     c->request_bytes += rq->bytes;
     ic_conn_dispatching(c->net, +1);
 

@@ -73,7 +73,7 @@ static void request_end(struct ir_request *rq)
     ib_list_remove(&rq->conn_node);
     rq->conn = NULL;
     if (c)
-        ir_conn_request_done(c, rq->bytes);
+        ir_conn_request_done(c, rq);
     if (rq->in_dispatch)
         return;
     ib_arena_fini(&rq->arena);

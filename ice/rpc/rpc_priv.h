@@ -14,6 +14,7 @@
 /* Requests of one connection in dispatch, and the memory they hold, before its reading stops. The first can be set
    (Moulin.MaxDispatches): all waiting requests of a router's clients may come by one connection. */
 #define IR_MAX_DISPATCHES 10000
+#define IR_MAX_ONEWAYS 1000 /* of those: their sender waits for no answer, so more of them only cost memory */
 #define IR_MAX_DISPATCH_BYTES ((size_t)32 << 20)
 #define IR_REQUEST_BYTES 2048 /* of a small one: itself and the first block of its arena */
 
@@ -107,7 +108,7 @@ struct ir_conn {
     struct ir_call *outstanding; /* uthash by request id */
     int32_t next_id;
     struct ib_list requests; /* ir_request.conn_node */
-    unsigned n_requests;
+    unsigned n_requests, n_oneways; /* in dispatch; oneways are among the requests */
     size_t request_bytes; /* what those hold */
     struct ib_list backlog; /* ir_backlog.node */
     struct ic_deferred resume;
@@ -120,7 +121,7 @@ struct ir_conn *ir_conn_accept(struct ir_adapter *a, struct ic_conn *net, int32_
 struct ir_conn *ir_conn_open(struct ir_runtime *rt, const struct iw_endpoint *ep, const struct ic_conn_config *cfg,
                              struct ir_pool_entry *entry);
 void ir_conn_destroy(struct ir_conn *c, const struct ib_err *why); /* forcibly, now, without on_close to come */
-void ir_conn_request_done(struct ir_conn *c, size_t bytes); /* one less in dispatch */
+void ir_conn_request_done(struct ir_conn *c, const struct ir_request *rq); /* one less in dispatch */
 /* Request id for a new call, never one that is outstanding. */
 int32_t ir_conn_next_id(struct ir_conn *c);
 

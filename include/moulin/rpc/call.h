@@ -50,6 +50,9 @@ typedef void (*ir_reply_fn)(void *arg, const struct ir_result *r);
    The returned call may be cancelled until on_reply; NULL only when memory is short (then on_reply is not called). */
 struct ir_call *ir_call(struct ir_runtime *rt, const struct iw_proxy *prx, const struct iw_op *op, const struct ir_call_options *opt,
                         const void *in, ir_reply_fn on_reply, void *arg);
+/* For callers who have to wait for a call only when it cannot end at once: true when it has ended (a oneway that is queued)
+   and only on_reply was due, which will then not be called any more. */
+bool ir_call_is_over(struct ir_call *c);
 void ir_call_cancel(struct ir_call *c); /* on_reply is not called any more; a late reply is ignored */
 
 /* The same undecoded, for routers: params is a whole encapsulation held by block (or copied when block is NULL). */
