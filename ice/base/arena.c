@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The arena: blocks of growing size, handed out from the newest one. Blocks come zeroed and a reset zeroes what was
-   used, so that every allocation is zero without a memset of its own. */
+/* The arena: blocks of growing size, handed out from the newest one. What is handed out is zeroed then: most arenas use
+   little of their first block, which is just small enough for malloc's fast path. */
 #include <moulin/base/arena.h>
 
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { ALIGN = 16, FIRST_BLOCK = 1024, MAX_BLOCK = 256 * 1024 };
+enum { ALIGN = 16, FIRST_BLOCK = 992, MAX_BLOCK = 256 * 1024 };
 
 struct ib_arena_block {
     struct ib_arena_block *next; /* older */
@@ -39,29 +39,39 @@ void ib_arena_reset(struct ib_arena *a)
     }
     a->head = b;
     a->used = 0;
-    if (b) {
-        memset(b->p, 0, b->used);
+    if (b)
         b->used = 0;
-    }
+}
+
+bool ib_arena_recycle(struct ib_arena *a)
+{
+    const struct ib_arena_block *b = a->head;
+    while (b && b->next)
+        b = b->next;
+    if (b && b->size > FIRST_BLOCK)
+        return false;
+    ib_arena_reset(a);
+    return true;
 }
 
 static struct ib_arena_block *new_block(struct ib_arena *a, size_t n)
 {
-    size_t size = a->head ? a->head->size * 2 : FIRST_BLOCK;
+    size_t size = a->head ? a->head->size * 2 : a->first ? a->first : FIRST_BLOCK;
     if (size > MAX_BLOCK)
         size = MAX_BLOCK;
     if (size < n)
         size = n;
-    struct ib_arena_block *b = calloc(1, sizeof(*b) + size);
+    struct ib_arena_block *b = malloc(sizeof(*b) + size);
     if (!b)
         return NULL;
+    b->used = 0;
     b->size = size;
     b->next = a->head;
     a->head = b;
     return b;
 }
 
-void *ib_arena_alloc(struct ib_arena *a, size_t n)
+static void *take(struct ib_arena *a, size_t n)
 {
     if (n > SIZE_MAX / 2)
         return NULL;
@@ -80,6 +90,14 @@ void *ib_arena_alloc(struct ib_arena *a, size_t n)
     return p;
 }
 
+void *ib_arena_alloc(struct ib_arena *a, size_t n)
+{
+    void *p = take(a, n);
+    if (p)
+        memset(p, 0, n);
+    return p;
+}
+
 void *ib_arena_array(struct ib_arena *a, size_t count, size_t size)
 {
     size_t n;
@@ -90,11 +108,12 @@ struct ib_str ib_arena_str(struct ib_arena *a, struct ib_str s)
 {
     if (s.n == SIZE_MAX)
         return (struct ib_str){NULL, 0};
-    char *p = ib_arena_alloc(a, s.n + 1);
+    char *p = take(a, s.n + 1);
     if (!p)
         return (struct ib_str){NULL, 0};
     if (s.n)
         memcpy(p, s.p, s.n);
+    p[s.n] = '\0';
     return (struct ib_str){p, s.n};
 }
 

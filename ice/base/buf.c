@@ -46,6 +46,8 @@ static bool reserve(struct ib_buf *b, size_t n)
         cap *= 2;
     if (cap < need)
         cap = need;
+    if (b->limit && cap > b->limit)
+        cap = b->limit;
     uint8_t *p = realloc(b->p, cap);
     if (!p) {
         b->failed = true;
@@ -56,7 +58,7 @@ static bool reserve(struct ib_buf *b, size_t n)
     return true;
 }
 
-uint8_t *ib_buf_grow(struct ib_buf *b, size_t n)
+uint8_t *ib_buf_grow_slow(struct ib_buf *b, size_t n)
 {
     if (!reserve(b, n))
         return NULL;
@@ -65,48 +67,45 @@ uint8_t *ib_buf_grow(struct ib_buf *b, size_t n)
     return p;
 }
 
-void ib_buf_put(struct ib_buf *b, const void *p, size_t n)
-{
-    if (n == 0)
-        return;
-    uint8_t *to = ib_buf_grow(b, n);
-    if (to)
-        memcpy(to, p, n);
-}
-
-static void put_le(struct ib_buf *b, uint64_t v, size_t n)
-{
-    uint8_t *to = ib_buf_grow(b, n);
-    for (size_t i = 0; to && i < n; i++)
-        to[i] = (uint8_t)(v >> (8 * i));
-}
-
-void ib_buf_put_u8(struct ib_buf *b, uint8_t v)
-{
-    put_le(b, v, 1);
-}
-
 void ib_buf_put_i16(struct ib_buf *b, int16_t v)
 {
-    put_le(b, (uint16_t)v, 2);
+    uint8_t *to = ib_buf_grow(b, 2);
+    if (!to)
+        return;
+    to[0] = (uint8_t)v;
+    to[1] = (uint8_t)((uint16_t)v >> 8);
+}
+
+/* Spelled out: compilers make one store of it. */
+static inline void store_32(uint8_t *to, uint32_t v)
+{
+    to[0] = (uint8_t)v;
+    to[1] = (uint8_t)(v >> 8);
+    to[2] = (uint8_t)(v >> 16);
+    to[3] = (uint8_t)(v >> 24);
 }
 
 void ib_buf_put_i32(struct ib_buf *b, int32_t v)
 {
-    put_le(b, (uint32_t)v, 4);
+    uint8_t *to = ib_buf_grow(b, 4);
+    if (to)
+        store_32(to, (uint32_t)v);
 }
 
 void ib_buf_put_i64(struct ib_buf *b, int64_t v)
 {
-    put_le(b, (uint64_t)v, 8);
+    uint8_t *to = ib_buf_grow(b, 8);
+    if (!to)
+        return;
+    store_32(to, (uint32_t)v);
+    store_32(to + 4, (uint32_t)((uint64_t)v >> 32));
 }
 
 void ib_buf_set_i32(struct ib_buf *b, size_t at, int32_t v)
 {
     if (b->failed || b->n < 4 || at > b->n - 4)
         return;
-    for (unsigned i = 0; i < 4; i++)
-        b->p[at + i] = (uint8_t)((uint32_t)v >> (8 * i));
+    store_32(b->p + at, (uint32_t)v);
 }
 
 void ib_buf_puts(struct ib_buf *b, const char *s)

@@ -20,6 +20,19 @@ int64_t ib_clock_ms(void)
     return now(CLOCK_MONOTONIC);
 }
 
+int64_t ib_clock_coarse_ms(void)
+{
+    return now(CLOCK_MONOTONIC_COARSE);
+}
+
+int64_t ib_clock_us(void)
+{
+    struct timespec ts;
+    if (clock_gettime(CLOCK_MONOTONIC, &ts) != 0)
+        abort();
+    return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
 int64_t ib_clock_wall_ms(void)
 {
     return now(CLOCK_REALTIME);

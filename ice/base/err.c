@@ -36,6 +36,20 @@ const char *ib_err_ice_name(int code)
     return e ? e->ice_name : "UnknownException";
 }
 
+/* A text that was cut ends with a whole character: peers decode it as UTF-8. */
+static void end_whole(struct ib_err *err)
+{
+    size_t n = strlen(err->text), start = n;
+    if (n + 1 < sizeof(err->text))
+        return;
+    while (start > 0 && n - start < 4 && ((unsigned char)err->text[start - 1] & 0xc0) == 0x80)
+        start--;
+    unsigned char lead = start > 0 ? (unsigned char)err->text[start - 1] : 0;
+    size_t needs = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : lead >= 0xc0 ? 2 : 1;
+    if (needs > 1 && n - (start - 1) < needs)
+        err->text[start - 1] = '\0';
+}
+
 int ib_err_set(struct ib_err *err, int code, const char *fmt, ...)
 {
     if (!err)
@@ -46,6 +60,7 @@ int ib_err_set(struct ib_err *err, int code, const char *fmt, ...)
     if (vsnprintf(err->text, sizeof(err->text), fmt, ap) < 0)
         err->text[0] = '\0';
     va_end(ap);
+    end_whole(err);
     return code;
 }
 
@@ -67,5 +82,6 @@ int ib_err_wrap(struct ib_err *err, const char *fmt, ...)
         if (snprintf(err->text + n, room, ": %s", old) < 0)
             err->text[n] = '\0';
     }
+    end_whole(err);
     return err->code;
 }

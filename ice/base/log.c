@@ -1,24 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The logger: composes a whole message in memory and hands it to the kernel in one write, so that lines of several
    processes sharing a file do not mix. Layout: ice-protocol 21.1. */
+#include "log_priv.h"
+
 #include <moulin/base/buf.h>
 #include <moulin/base/clock.h>
-#include <moulin/base/log.h>
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
-
-struct ib_log {
-    int fd; /* owns unless stderr */
-    ib_log_tap_fn tap;
-    void *tap_arg;
-    bool in_tap; /* a tap that logs must not come back to itself */
-    char prefix[];
-};
 
 struct ib_log *ib_log_new(const char *prefix)
 {
@@ -37,17 +29,18 @@ void ib_log_free(struct ib_log *log)
         return;
     if (log->fd != STDERR_FILENO)
         close(log->fd);
+    ib_syslog_free(log->syslog);
+    free(log->path);
     free(log);
 }
 
-int ib_log_open(struct ib_log *log, const char *path, struct ib_err *err)
+int ib_log_open_syslog(struct ib_log *log, const char *facility, struct ib_err *err)
 {
-    int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
-    if (fd < 0)
-        return ib_err_set(err, IB_EFILE, "cannot open log file '%s': %s", path, strerror(errno));
-    if (log->fd != STDERR_FILENO)
-        close(log->fd);
-    log->fd = fd;
+    struct ib_syslog *to = ib_syslog_new(log->prefix, facility, err);
+    if (!to)
+        return err->code;
+    ib_syslog_free(log->syslog);
+    log->syslog = to;
     return IB_OK;
 }
 
@@ -107,20 +100,43 @@ static void write_all(int fd, const uint8_t *p, size_t n)
     }
 }
 
-static void emit(struct ib_log *log, enum ib_log_kind kind, const char *category, const char *text)
+void ib_log_tell(struct ib_log *log, enum ib_log_kind kind, const char *category, const char *text)
+{
+    if (!log->tap || log->in_tap)
+        return;
+    log->in_tap = true;
+    log->tap(log->tap_arg, kind, category, text);
+    log->in_tap = false;
+}
+
+bool ib_log_hush(struct ib_log *log, bool on)
+{
+    bool before = log->hushed;
+    log->hushed = on;
+    return before;
+}
+
+static void write_line(struct ib_log *log, enum ib_log_kind kind, const char *category, const char *text)
 {
     struct ib_buf b;
     ib_buf_init(&b);
     put_head(log, &b, kind, category);
     put_text(&b, kind, text);
-    if (ib_buf_ok(&b))
+    if (ib_buf_ok(&b)) {
+        if (log->path)
+            ib_log_file_room(log, b.n);
         write_all(log->fd, b.p, b.n);
-    ib_buf_fini(&b);
-    if (log->tap && !log->in_tap) {
-        log->in_tap = true;
-        log->tap(log->tap_arg, kind, category, text);
-        log->in_tap = false;
     }
+    ib_buf_fini(&b);
+}
+
+static void emit(struct ib_log *log, enum ib_log_kind kind, const char *category, const char *text)
+{
+    if (log->hushed)
+        return;
+    if (!log->syslog || !ib_syslog_send(log->syslog, kind, category, text))
+        write_line(log, kind, category, text);
+    ib_log_tell(log, kind, category, text);
 }
 
 static void vemit(struct ib_log *log, enum ib_log_kind kind, const char *category, const char *fmt, va_list ap)

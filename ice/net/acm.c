@@ -25,7 +25,7 @@ static int64_t progress_deadline(const struct ic_conn *c)
 void ic_conn_timer(struct ic_conn *c)
 {
     int64_t at = earlier(earlier(c->connect_by, c->attempt_by), earlier(c->close_by, c->acm_tick));
-    at = earlier(at, progress_deadline(c));
+    at = earlier(earlier(at, c->pulse_at), progress_deadline(c));
     if (at && c->state != IC_ST_CLOSED && (!c->timer.armed || at < c->timer.at)) {
         ic_timer_start(&c->timer, at - ib_clock_ms());
     }
@@ -36,9 +36,15 @@ static int64_t tick_ms(const struct ic_conn *c)
     return (int64_t)c->cfg.acm.timeout_s * 1000 / 2;
 }
 
+static int64_t pulse_ms(const struct ic_conn *c)
+{
+    return (int64_t)c->cfg.pulse_s * 1000;
+}
+
 void ic_conn_acm_start(struct ic_conn *c)
 {
-    c->acm_tick = c->cfg.acm.timeout_s > 0 ? ib_clock_ms() + tick_ms(c) : 0;
+    c->pulse_at = c->cfg.pulse_s > 0 ? ic_timer_align(ib_clock_ms() + pulse_ms(c), pulse_ms(c)) : 0;
+    c->acm_tick = c->cfg.acm.timeout_s > 0 ? ic_timer_align(ib_clock_ms() + tick_ms(c), tick_ms(c)) : 0;
     ic_conn_timer(c);
 }
 
@@ -74,7 +80,7 @@ static void acm_tick(struct ic_conn *c, int64_t now)
 {
     const struct ic_acm *acm = &c->cfg.acm;
     int64_t idle_ms = now - c->active_at;
-    c->acm_tick = now + tick_ms(c);
+    c->acm_tick = ic_timer_align(now + tick_ms(c), tick_ms(c));
     bool busy = c->rx || c->out || c->holds > 0; /* held: the peer's signs of life are not read */
     if (heartbeat_due(c, idle_ms)) {
         ic_conn_send_heartbeat(c);
@@ -89,10 +95,26 @@ static void acm_tick(struct ic_conn *c, int64_t now)
     }
 }
 
+/* A peer that measures how long it has read nothing hears from us in time. What was written since, or waits to be,
+   does as well. */
+static void pulse(struct ic_conn *c, int64_t now)
+{
+    int64_t ms = pulse_ms(c);
+    bool silent = !c->out && now - c->write_at >= ms - ms / 8; /* rather a little early than to wake again soon */
+    c->pulse_at = ic_timer_align((silent ? now : c->write_at) + ms, ms);
+    if (silent && ic_conn_queue(c, IC_ITEM_PULSE) < 0) {
+        ic_conn_finish(c, IB_ENOMEM, NULL);
+    }
+}
+
 static void connect_expired(struct ic_conn *c, int64_t now)
 {
     struct ib_err err;
-    ib_err_set(&err, IB_ECONNECTTIMEOUT, "no validated connection in time");
+    if (c->proxy) {
+        ib_err_set(&err, IB_EBALANCER, "the PROXY header did not come in time");
+    } else {
+        ib_err_set(&err, IB_ECONNECTTIMEOUT, "no validated connection in time");
+    }
     if (c->connect_by && now >= c->connect_by) {
         ic_conn_finish(c, err.code, err.text);
     } else if (c->attempt_by && now >= c->attempt_by) {
@@ -115,8 +137,11 @@ void ic_conn_on_timer(void *arg)
     } else if (c->acm_tick && now >= c->acm_tick && c->state == IC_ST_ACTIVE) {
         acm_tick(c, now);
     }
+    if (c->pulse_at && now >= c->pulse_at && c->state == IC_ST_ACTIVE) {
+        pulse(c, now);
+    }
     if (c->state > IC_ST_ACTIVE) {
-        c->acm_tick = 0;
+        c->acm_tick = c->pulse_at = 0;
     }
     if (c->state != IC_ST_CLOSED) {
         ic_conn_timer(c);

@@ -24,6 +24,7 @@ struct ic_conn *ic_conn_new(struct ic_loop *loop, const struct ic_conn_config *c
         return NULL;
     }
     c->loop = loop;
+    ic_loop_conn_made(loop);
     c->cfg = *cfg;
     c->ep_type = ep_type;
     c->incoming = incoming;
@@ -44,7 +45,9 @@ void ic_conn_free(struct ic_conn *c)
 {
     ic_loop_undefer(c->loop, &c->run);
     ic_timer_fini(&c->timer);
+    ic_loop_conn_left(c->loop);
     free(c->why_text);
+    free(c->proxy);
     free(c);
 }
 
@@ -157,10 +160,36 @@ void ic_conn_adopt(struct ic_conn *c, struct ic_tp *tp)
     ic_conn_set_io(c);
 }
 
+int ic_conn_expect_proxy(struct ic_conn *c)
+{
+    c->proxy = calloc(1, sizeof *c->proxy);
+    if (!c->proxy) {
+        return IB_ENOMEM;
+    }
+    c->attempt_by = ib_clock_ms() + IC_PROXY_DEADLINE_MS;
+    ic_conn_timer(c);
+    return 0;
+}
+
+/* The balancer's header, then whatever the transport has to do. */
+static int handshake(struct ic_conn *c, struct ib_err *err)
+{
+    if (c->proxy) {
+        int rc = ic_proxy_read(c, err);
+        if (rc != 0) {
+            return rc;
+        }
+        free(c->proxy);
+        c->proxy = NULL;
+        c->attempt_by = 0;
+    }
+    return c->tp->ops->handshake(c->tp, err);
+}
+
 void ic_conn_handshake(struct ic_conn *c)
 {
     struct ib_err err;
-    int rc = c->tp->ops->handshake(c->tp, &err);
+    int rc = handshake(c, &err);
     if (rc == IC_TP_AGAIN) {
         ic_conn_do(c, IC_DO_START);
     } else if (rc == IC_TP_READABLE || rc == IC_TP_WRITABLE) {
@@ -227,7 +256,7 @@ static void keep_address(struct ic_addr *a, const struct sockaddr_storage *s)
 
 void ic_conn_addresses(struct ic_conn *c)
 {
-    if (!c->tp) {
+    if (!c->tp || c->proxied) {
         return;
     }
     struct sockaddr_storage s;

@@ -61,7 +61,7 @@ static void deliver(struct ic_conn *c, const struct ic_header *h, struct ib_span
     struct ib_block *plain = NULL;
     struct ic_frame f = {.type = h->type, .compression = h->compression, .body = body, .block = block};
     if (h->compression == IC_COMPRESS_DONE) {
-        struct ib_err err;
+        IB_UNINIT struct ib_err err;
         if (ic_decompress(body, c->cfg.message_size_max, &plain, &err) < 0) {
             ic_conn_fail(c, &err);
             return;
@@ -104,7 +104,7 @@ static void stash(struct ic_conn *c, const uint8_t *p, size_t n)
 /* The header is complete; n bytes of the body are at p. Returns how many were used. */
 static size_t take_body(struct ic_conn *c, struct ib_block *b, const uint8_t *p, size_t n)
 {
-    struct ib_err err;
+    IB_UNINIT struct ib_err err;
     if (ic_header_parse(c->hdr, c->cfg.message_size_max, &c->in, &err) < 0) {
         ic_conn_fail(c, &err);
         return 0;
@@ -160,7 +160,6 @@ static void parse(struct ic_conn *c, struct ib_block *b, const uint8_t *p, size_
 static void body_grew(struct ic_conn *c, size_t n)
 {
     c->rx_have += n;
-    c->read_at = c->active_at;
     if (c->rx_have == c->rx_total) {
         struct ib_block *b = c->rx;
         struct ic_header h = c->in;
@@ -198,7 +197,7 @@ static void use_stash(struct ic_conn *c)
 static void received(struct ic_conn *c, const uint8_t *p, size_t n)
 {
     c->bytes_in += n;
-    c->active_at = ib_clock_ms();
+    c->active_at = c->read_at = ib_clock_coarse_ms();
     if (c->rx) {
         body_grew(c, n);
         return;
@@ -212,7 +211,7 @@ static void received(struct ic_conn *c, const uint8_t *p, size_t n)
 /* One read. False: nothing more to do now. */
 static bool read_once(struct ic_conn *c)
 {
-    struct ib_err err;
+    IB_UNINIT struct ib_err err;
     size_t room;
     uint8_t *p;
     if (c->rx) {

@@ -56,7 +56,7 @@ void ic_conn_drop_unsent(struct ic_conn *c)
 static void append(struct ic_conn *c, struct ic_item *it)
 {
     if (!c->out) {
-        c->write_at = ib_clock_ms();
+        c->write_at = ib_clock_coarse_ms();
     }
     it->next = NULL;
     *c->out_tail = it;
@@ -249,8 +249,8 @@ void ic_conn_pop(struct ic_conn *c)
     c->pong_queued = c->pong_queued && it->kind != IC_ITEM_PONG;
     enum ic_item_kind kind = it->kind;
     item_free(it);
-    if (kind != IC_ITEM_PONG && kind != IC_ITEM_WS_CLOSE) {
-        c->active_at = ib_clock_ms();
+    if (kind != IC_ITEM_PONG && kind != IC_ITEM_PULSE && kind != IC_ITEM_WS_CLOSE) {
+        c->active_at = ib_clock_coarse_ms();
     }
     if (kind == IC_ITEM_VALIDATE) {
         ic_conn_validated(c);
@@ -294,7 +294,7 @@ static void consume(struct ic_conn *c, size_t n)
 {
     c->bytes_out += n;
     c->queued -= n;
-    c->write_at = ib_clock_ms();
+    c->write_at = ib_clock_coarse_ms();
     while (n > 0 && c->state != IC_ST_CLOSED) {
         size_t left = c->out->total - c->out_at;
         if (n < left) {
@@ -309,8 +309,8 @@ static void consume(struct ic_conn *c, size_t n)
 /* Writes once; false: nothing more to do now. */
 static bool write_once(struct ic_conn *c)
 {
-    struct iovec v[IOV_MAX_ROUND];
-    struct ib_err err;
+    IB_UNINIT struct iovec v[IOV_MAX_ROUND];
+    IB_UNINIT struct ib_err err;
     int n = gather(c, v);
     ssize_t put = c->tp->ops->write(c->tp, v, n, &err);
     c->blocked = put == IC_TP_WRITABLE || put == IC_TP_READABLE;

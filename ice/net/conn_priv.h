@@ -5,8 +5,10 @@
 #ifndef ICE_NET_CONN_PRIV_H
 #define ICE_NET_CONN_PRIV_H
 
+#include "address.h"
 #include "frame.h"
 #include "loop_priv.h"
+#include "proxy_protocol.h"
 #include "transport.h"
 
 #include <event2/event_struct.h>
@@ -39,6 +41,7 @@ enum ic_item_kind {
     IC_ITEM_MESSAGE,
     IC_ITEM_VALIDATE,
     IC_ITEM_HEARTBEAT,
+    IC_ITEM_PULSE, /* a heartbeat that is no activity */
     IC_ITEM_CLOSE,
     IC_ITEM_WS_CLOSE,
     IC_ITEM_PONG
@@ -56,12 +59,6 @@ struct ic_item {
     uint8_t data[];
 };
 
-struct ic_addr {
-    uint8_t family; /* 0 = unknown */
-    uint16_t port;
-    uint8_t ip[16];
-};
-
 struct ic_connecting; /* addresses still to be tried (connect.c) */
 
 struct ic_conn {
@@ -71,6 +68,7 @@ struct ic_conn {
     struct ic_tp *tp; /* owns; NULL: not connected, in-process or closed */
     struct ic_conn *peer; /* in-process: the other end; NULL when that is gone */
     struct ic_connecting *connecting; /* owns; NULL once active */
+    struct ic_proxy_header *proxy; /* owns; while a balancer's header is awaited */
     struct event io;
     struct ic_timer timer; /* the earliest of all deadlines (acm.c) */
     struct ic_deferred run;
@@ -82,6 +80,7 @@ struct ic_conn {
     uint8_t todo; /* IC_DO_… */
     short io_mask; /* what io waits for; 0 = not added */
     bool incoming, pipe, ws;
+    bool proxied; /* a balancer has told the addresses: those of the socket do not count */
     bool blocked; /* the transport takes no more: wait for writable */
     bool write_reads, read_writes, handshake_writes; /* TLS waits for the other direction */
     bool congested; /* on_drained is owed */
@@ -107,8 +106,8 @@ struct ic_conn {
     int dispatching, outstanding, holds;
     int close_code; /* what on_close reports after a close of ours */
     int64_t active_at; /* last activity, for ACM */
-    int64_t read_at, write_at; /* last progress of a body, of writing */
-    int64_t connect_by, attempt_by, close_by, acm_tick; /* deadlines; 0 = none */
+    int64_t read_at, write_at; /* last progress of reading, of writing */
+    int64_t connect_by, attempt_by, close_by, acm_tick, pulse_at; /* deadlines; 0 = none */
     uint64_t bytes_in, bytes_out;
     struct ic_addr local, remote;
 
@@ -124,6 +123,7 @@ void ic_conn_set_io(struct ic_conn *c); /* makes libevent wait for what the stat
 void ic_conn_adopt(struct ic_conn *c, struct ic_tp *tp); /* takes */
 void ic_conn_handshake(struct ic_conn *c);
 void ic_conn_addresses(struct ic_conn *c);
+int ic_conn_expect_proxy(struct ic_conn *c) IB_MUST_CHECK; /* a PROXY header comes first */
 
 /* conn_sm.c */
 void ic_conn_move(struct ic_conn *c, enum ic_state next);

@@ -62,7 +62,9 @@ void ic_conn_fail(struct ic_conn *c, const struct ib_err *err)
 
 void ic_conn_validating(struct ic_conn *c)
 {
-    ic_conn_addresses(c);
+    if (!c->incoming) { /* the others know theirs since they were accepted */
+        ic_conn_addresses(c);
+    }
     ic_conn_move(c, IC_ST_NOT_VALIDATED);
     if (c->incoming) {
         if (ic_conn_queue(c, IC_ITEM_VALIDATE) < 0) {

@@ -15,6 +15,7 @@ struct ic_connecting {
     struct addrinfo *list, *next; /* owns */
     char *source, *resource; /* own */
     int port;
+    int16_t type;
     struct ib_err last; /* why the address before failed */
     char host[]; /* as in the endpoint */
 };
@@ -55,10 +56,20 @@ static struct ic_tp *stack(struct ic_conn *c, const struct ic_connecting *k, int
     return tp;
 }
 
+static bool may_connect(const struct ic_conn *c, const struct addrinfo *a)
+{
+    const struct ic_connecting *k = c->connecting;
+    const struct iw_endpoint ep = {.type = k->type, .port = k->port, .host = ib_str(k->host)};
+    return !c->cfg.may_connect || c->cfg.may_connect(c->cfg.may_connect_arg, &ep, a->ai_addr);
+}
+
 static int try_address(struct ic_conn *c, const struct addrinfo *a)
 {
     struct ic_connecting *k = c->connecting;
     int fd;
+    if (!may_connect(c, a)) {
+        return ib_err_set(&k->last, IB_EREFUSED, "connections to this address are not allowed");
+    }
     if (ic_tcp_connect(a->ai_addr, a->ai_addrlen, k->source, &fd, &k->last) < 0) {
         return k->last.code;
     }
@@ -139,6 +150,9 @@ static void on_resolved(void *arg, struct addrinfo *list, const struct ib_err *e
     if (err) {
         k->last = *err;
     }
+    if (c->ev->on_resolved) {
+        c->ev->on_resolved(c->arg, c, err);
+    }
     k->list = k->next = list;
     ic_connecting_retry(c);
 }
@@ -156,6 +170,7 @@ static struct ic_connecting *connecting_new(const struct iw_endpoint *ep, struct
     }
     memcpy(k->host, ib_cstr(ep->host), ep->host.n);
     k->port = ep->port;
+    k->type = ep->type;
     k->tls = tls ? ic_tls_ref(tls) : NULL;
     k->source = copy(ep->source_address);
     k->resource = copy(ep->resource.n ? ep->resource : IB_STR("/"));
@@ -197,6 +212,10 @@ struct ic_conn *ic_connect(struct ic_loop *loop, const struct iw_endpoint *ep, s
         return c;
     }
     struct ic_listener *local = ic_listener_local(loop, ep);
+    if (local && cfg->may_connect && !cfg->may_connect(cfg->may_connect_arg, ep, NULL)) {
+        ic_conn_finish(c, IB_EREFUSED, "connections to this endpoint are not allowed");
+        return c;
+    }
     if (local) {
         c->pipe = true;
         c->ws = false;

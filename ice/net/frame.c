@@ -23,7 +23,7 @@ void ic_put_i32(uint8_t *p, int32_t v)
 int ic_header_parse(const uint8_t p[IC_HEADER_SIZE], int32_t size_max, struct ic_header *h, struct ib_err *err)
 {
     if (memcmp(p, fixed, 4) != 0) {
-        return ib_err_set(err, IB_EMAGIC, "unknown magic number: 0x%02X, 0x%02X, 0x%02X, 0x%02X", p[0], p[1], p[2],
+        return ib_err_set(err, IB_EMAGIC, "unknown magic number: 0x%02x, 0x%02x, 0x%02x, 0x%02x", p[0], p[1], p[2],
                           p[3]);
     }
     if (p[4] != fixed[4] || p[5] > fixed[5]) {

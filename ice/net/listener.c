@@ -17,10 +17,16 @@ struct ic_listener {
     struct ic_loop *loop;
     struct iw_endpoint ep; /* strings are owned */
     struct ic_tls *tls; /* shares */
+    struct ic_networks *balancers; /* shares; whose connections begin with a PROXY header; NULL: nobody's */
     struct ic_conn_config cfg;
     ic_accept_fn on_accept;
     void *arg;
+    bool (*on_socket)(void *arg, int fd); /* NULL: everything accepted is its own */
+    void *on_socket_arg;
+    bool mirror; /* never has a socket */
     int fd; /* -1: stopped */
+    struct sockaddr_storage bound; /* where it listens, or did */
+    socklen_t bound_n;
     struct event *event; /* owns; NULL: not accepting */
     struct ic_timer pause;
     struct ib_list waiting; /* in-process connections made before the start */
@@ -39,6 +45,7 @@ void ic_listener_free(struct ic_listener *l)
     ic_listener_stop(l);
     ic_timer_fini(&l->pause);
     ic_tls_unref(l->tls);
+    ic_networks_unref(l->balancers);
     free((void *)(uintptr_t)l->ep.host.p);
     free((void *)(uintptr_t)l->ep.resource.p);
     free(l);
@@ -80,6 +87,7 @@ static int bind_socket(const struct addrinfo *a)
         errno = saved;
         return -1;
     }
+    ic_tcp_options(fd); /* accepted sockets inherit them */
     return fd;
 }
 
@@ -108,11 +116,10 @@ static int listen_on(struct ic_listener *l, struct ib_err *err)
             err, IB_ESOCKET, "cannot listen on `%s' port %d: %s%s", host, (int)l->ep.port, strerror(failed),
             failed == EADDRINUSE ? " (another process uses it: choose another port or stop that one)" : "");
     }
-    struct sockaddr_storage s;
-    socklen_t n = sizeof s;
-    if (getsockname(l->fd, (struct sockaddr *)&s, &n) == 0) {
-        l->ep.port = ntohs(s.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&s)->sin6_port
-                                                   : ((struct sockaddr_in *)&s)->sin_port);
+    l->bound_n = sizeof l->bound;
+    if (getsockname(l->fd, (struct sockaddr *)&l->bound, &l->bound_n) == 0) {
+        l->ep.port = ntohs(l->bound.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&l->bound)->sin6_port
+                                                          : ((struct sockaddr_in *)&l->bound)->sin_port);
     }
     return 0;
 }
@@ -125,21 +132,11 @@ static void on_pause_over(void *arg)
     }
 }
 
-struct ic_listener *ic_listen(struct ic_loop *loop, const struct iw_endpoint *ep, struct ic_tls *tls,
-                              const struct ic_conn_config *cfg, ic_accept_fn on_accept, void *arg, struct ib_err *err)
+static struct ic_listener *listener_new(struct ic_loop *loop, const struct iw_endpoint *ep, struct ic_tls *tls,
+                                        const struct ic_conn_config *cfg, ic_accept_fn on_accept, void *arg)
 {
-    bool secure = ep->type == IW_EP_SSL || ep->type == IW_EP_WSS;
-    if (!secure && ep->type != IW_EP_TCP && ep->type != IW_EP_WS) {
-        ib_err_set(err, IB_EUNSUPPORTED, "cannot listen on an endpoint of type %d", ep->type);
-        return NULL;
-    }
-    if (secure && !ic_tls_has_cert(tls)) {
-        ib_err_set(err, IB_ECONFIG, "cannot listen on a secure endpoint without a certificate: set IceSSL.CertFile");
-        return NULL;
-    }
     struct ic_listener *l = calloc(1, sizeof *l);
     if (!l) {
-        ib_err_set(err, IB_ENOMEM, "out of memory");
         return NULL;
     }
     ib_list_init(&l->node);
@@ -155,7 +152,37 @@ struct ic_listener *ic_listen(struct ic_loop *loop, const struct iw_endpoint *ep
     l->on_accept = on_accept;
     l->arg = arg;
     ic_timer_init(&l->pause, loop, on_pause_over, l);
-    int rc = l->ep.host.p && l->ep.resource.p ? listen_on(l, err) : ib_err_set(err, IB_ENOMEM, "out of memory");
+    if (!l->ep.host.p || !l->ep.resource.p) {
+        ic_listener_free(l);
+        return NULL;
+    }
+    return l;
+}
+
+struct ic_listener *ic_listener_mirror(struct ic_loop *loop, const struct ic_listener *of, struct ic_tls *tls,
+                                       const struct ic_conn_config *cfg, ic_accept_fn on_accept, void *arg)
+{
+    struct ic_listener *l = listener_new(loop, &of->ep, tls, cfg, on_accept, arg);
+    if (l) {
+        l->mirror = true;
+    }
+    return l;
+}
+
+struct ic_listener *ic_listen(struct ic_loop *loop, const struct iw_endpoint *ep, struct ic_tls *tls,
+                              const struct ic_conn_config *cfg, ic_accept_fn on_accept, void *arg, struct ib_err *err)
+{
+    bool secure = ep->type == IW_EP_SSL || ep->type == IW_EP_WSS;
+    if (!secure && ep->type != IW_EP_TCP && ep->type != IW_EP_WS) {
+        ib_err_set(err, IB_EUNSUPPORTED, "cannot listen on an endpoint of type %d", ep->type);
+        return NULL;
+    }
+    if (secure && !ic_tls_has_cert(tls)) {
+        ib_err_set(err, IB_ECONFIG, "cannot listen on a secure endpoint without a certificate: set IceSSL.CertFile");
+        return NULL;
+    }
+    struct ic_listener *l = listener_new(loop, ep, tls, cfg, on_accept, arg);
+    int rc = l ? listen_on(l, err) : ib_err_set(err, IB_ENOMEM, "out of memory");
     if (rc < 0) {
         ic_listener_free(l);
         return NULL;
@@ -181,9 +208,18 @@ static struct ic_tp *stack(struct ic_listener *l, int fd)
     return tp;
 }
 
+static bool comes_from_balancer(const struct ic_listener *l, const struct ic_conn *c)
+{
+    struct ic_conn_info info;
+    if (!l->balancers) {
+        return false;
+    }
+    ic_conn_get_info(c, &info);
+    return ic_networks_contain(l->balancers, info.remote_host);
+}
+
 static void accepted(struct ic_listener *l, int fd)
 {
-    ic_tcp_options(fd);
     struct ic_tp *tp = stack(l, fd);
     struct ic_conn *c = tp ? ic_conn_new(l->loop, &l->cfg, l->ep.type, true) : NULL;
     if (!c) {
@@ -194,7 +230,11 @@ static void accepted(struct ic_listener *l, int fd)
     }
     ic_conn_adopt(c, tp);
     ic_conn_addresses(c);
-    ic_conn_do(c, IC_DO_START);
+    if (comes_from_balancer(l, c) && ic_conn_expect_proxy(c) != 0) {
+        ic_conn_finish(c, IB_ENOMEM, NULL);
+    } else {
+        ic_conn_do(c, IC_DO_START);
+    }
     l->on_accept(l->arg, c);
 }
 
@@ -204,8 +244,10 @@ static void on_acceptable(evutil_socket_t fd, short what, void *arg)
     struct ic_listener *l = arg;
     for (int i = 0; i < ACCEPTS_PER_ROUND && l->fd == fd && l->event; i++) {
         int s = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (s >= 0) {
+        if (s >= 0 && !(l->on_socket && l->on_socket(l->on_socket_arg, s))) {
             accepted(l, s);
+        } else if (s >= 0) {
+            continue;
         } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
             /* The connection stays in the backlog; trying again at once would only burn the processor. */
             event_del(l->event);
@@ -263,9 +305,38 @@ void ic_listener_stop(struct ic_listener *l)
     }
 }
 
+int ic_listener_resume(struct ic_listener *l, struct ib_err *err)
+{
+    const struct addrinfo a = {.ai_family = l->bound.ss_family, /* as it was: no name is resolved here */
+                               .ai_addr = (struct sockaddr *)&l->bound,
+                               .ai_addrlen = l->bound_n};
+    if (l->fd >= 0 || l->mirror) {
+        return 0;
+    }
+    l->fd = bind_socket(&a);
+    if (l->fd < 0) {
+        return ib_err_set(err, IB_ESOCKET, "cannot listen on `%s' port %d again: %s", ib_cstr(l->ep.host),
+                          (int)l->ep.port, strerror(errno));
+    }
+    ib_list_append(&l->loop->listeners, &l->node);
+    ic_listener_start(l);
+    return 0;
+}
+
 const struct iw_endpoint *ic_listener_endpoint(const struct ic_listener *l)
 {
     return &l->ep;
+}
+
+void ic_listener_on_socket(struct ic_listener *l, bool (*fn)(void *arg, int fd), void *arg)
+{
+    l->on_socket = fn;
+    l->on_socket_arg = arg;
+}
+
+void ic_listener_take(struct ic_listener *l, int fd)
+{
+    accepted(l, fd);
 }
 
 void ic_listener_set_tls(struct ic_listener *l, struct ic_tls *tls)
@@ -273,6 +344,13 @@ void ic_listener_set_tls(struct ic_listener *l, struct ic_tls *tls)
     struct ic_tls *old = l->tls;
     l->tls = tls ? ic_tls_ref(tls) : NULL;
     ic_tls_unref(old);
+}
+
+void ic_listener_set_balancers(struct ic_listener *l, struct ic_networks *balancers)
+{
+    struct ic_networks *old = l->balancers;
+    l->balancers = balancers ? ic_networks_ref(balancers) : NULL;
+    ic_networks_unref(old);
 }
 
 struct ic_listener *ic_listener_local(struct ic_loop *loop, const struct iw_endpoint *ep)

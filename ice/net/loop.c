@@ -5,9 +5,13 @@
 
 #include <errno.h>
 #include <event2/dns.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
+
+#define TRIM_MIN 256 /* connections: about 4 MB with TLS */
+#define TRIM_MS 500 /* others may be about to go, too */
 
 /* Runs what was queued before this round; what is deferred meanwhile waits for the next, so sockets are never starved.
  */
@@ -22,11 +26,13 @@ static void on_round(evutil_socket_t fd, short what, void *arg)
     }
     loop->deferred = NULL;
     loop->deferred_tail = &loop->deferred;
+    loop->in_round = true;
     while (loop->running) {
         struct ic_deferred *d = loop->running;
         ic_loop_undefer(loop, d);
         d->fn(d->arg);
     }
+    loop->in_round = false;
 }
 
 static void on_tick(evutil_socket_t fd, short what, void *arg)
@@ -44,13 +50,8 @@ static void on_once(evutil_socket_t fd, short what, void *arg)
     loop->timed_out = true;
 }
 
-static void on_wake(evutil_socket_t fd, short what, void *arg)
+void ic_loop_run_posts(struct ic_loop *loop)
 {
-    (void)what;
-    struct ic_loop *loop = arg;
-    uint64_t count;
-    while (read(fd, &count, sizeof count) < 0 && errno == EINTR) {
-    }
     pthread_mutex_lock(&loop->lock);
     struct ic_post *p = loop->posts;
     loop->posts = NULL;
@@ -58,10 +59,45 @@ static void on_wake(evutil_socket_t fd, short what, void *arg)
     pthread_mutex_unlock(&loop->lock);
     while (p) {
         struct ic_post *next = p->next;
-        p->fn(p->arg);
-        free(p);
+        void (*fn)(void *) = p->fn;
+        void *arg = p->arg;
+        if (p->owned) {
+            free(p);
+        }
+        fn(arg);
         p = next;
     }
+}
+
+static void on_wake(evutil_socket_t fd, short what, void *arg)
+{
+    (void)what;
+    uint64_t count;
+    while (read(fd, &count, sizeof count) < 0 && errno == EINTR) {
+    }
+    ic_loop_run_posts(arg);
+}
+
+void ic_loop_conn_made(struct ic_loop *loop)
+{
+    loop->n_conns++;
+}
+
+void ic_loop_conn_left(struct ic_loop *loop)
+{
+    loop->n_conns--;
+    loop->n_left++;
+    if (loop->n_left >= TRIM_MIN && loop->n_left >= loop->n_conns && !loop->trim.armed) {
+        ic_timer_start(&loop->trim, TRIM_MS);
+    }
+}
+
+/* Takes time as the memory they held does: the share of each is a part of what closing it took. */
+static void on_trim(void *arg)
+{
+    struct ic_loop *loop = arg;
+    loop->n_left = 0;
+    malloc_trim(0);
 }
 
 static int make_events(struct ic_loop *loop)
@@ -71,7 +107,6 @@ static int make_events(struct ic_loop *loop)
         return IB_ENOMEM;
     }
     event_config_set_flag(cfg, EVENT_BASE_FLAG_NOLOCK); /* other threads come in through wake_fd only */
-    event_config_set_flag(cfg, EVENT_BASE_FLAG_PRECISE_TIMER);
     loop->base = event_base_new_with_config(cfg);
     event_config_free(cfg);
     loop->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -90,6 +125,7 @@ static int make_events(struct ic_loop *loop)
 
 struct ic_loop *ic_loop_new(struct ib_err *err)
 {
+    ic_loop_memory();
     struct ic_loop *loop = calloc(1, sizeof *loop);
     if (!loop) {
         ib_err_set(err, IB_ENOMEM, "cannot make an event loop: out of memory");
@@ -100,6 +136,7 @@ struct ic_loop *ic_loop_new(struct ib_err *err)
     loop->deferred_tail = &loop->deferred;
     loop->posts_tail = &loop->posts;
     ib_list_init(&loop->listeners);
+    ic_timer_init(&loop->trim, loop, on_trim, loop);
     int rc = make_events(loop);
     if (rc < 0) {
         ib_err_set(err, rc, "cannot make an event loop: %s", rc == IB_ENOMEM ? "out of memory" : strerror(errno));
@@ -114,7 +151,9 @@ void ic_loop_free(struct ic_loop *loop)
     if (!loop) {
         return;
     }
-    while (loop->base && loop->deferred) { /* connections that were detached last free themselves here */
+    while (loop->base &&
+           (loop->posts || loop->deferred)) { /* connections that were detached last free themselves here */
+        ic_loop_run_posts(loop);
         on_round(-1, 0, loop);
     }
     if (loop->dns) {
@@ -132,13 +171,9 @@ void ic_loop_free(struct ic_loop *loop)
     if (loop->wake_fd >= 0) {
         close(loop->wake_fd);
     }
-    while (loop->posts) {
-        struct ic_post *p = loop->posts;
-        loop->posts = p->next;
-        free(p);
-    }
     pthread_mutex_destroy(&loop->lock);
     ib_block_unref(loop->scratch);
+    ic_tls_bio_free(loop->tls_bio);
     free(loop->staging);
     free(loop);
 }
@@ -172,21 +207,34 @@ struct event_base *ic_loop_base(struct ic_loop *loop)
     return loop->base;
 }
 
+/* Only the first that waits wakes the loop: it takes all of them. */
+static void enqueue(struct ic_loop *loop, struct ic_post *p)
+{
+    uint64_t one = 1;
+    pthread_mutex_lock(&loop->lock);
+    bool first = !loop->posts;
+    *loop->posts_tail = p;
+    loop->posts_tail = &p->next;
+    pthread_mutex_unlock(&loop->lock);
+    while (first && write(loop->wake_fd, &one, sizeof one) < 0 && errno == EINTR) {
+    }
+}
+
 int ic_loop_post(struct ic_loop *loop, void (*fn)(void *arg), void *arg)
 {
     struct ic_post *p = malloc(sizeof *p);
     if (!p) {
         return IB_ENOMEM;
     }
-    *p = (struct ic_post){.fn = fn, .arg = arg};
-    pthread_mutex_lock(&loop->lock);
-    *loop->posts_tail = p;
-    loop->posts_tail = &p->next;
-    pthread_mutex_unlock(&loop->lock);
-    uint64_t one = 1;
-    while (write(loop->wake_fd, &one, sizeof one) < 0 && errno == EINTR) {
-    }
+    *p = (struct ic_post){.fn = fn, .arg = arg, .owned = true};
+    enqueue(loop, p);
     return 0;
+}
+
+void ic_loop_post_embedded(struct ic_loop *loop, struct ic_post *p, void (*fn)(void *arg), void *arg)
+{
+    *p = (struct ic_post){.fn = fn, .arg = arg};
+    enqueue(loop, p);
 }
 
 void ic_loop_defer(struct ic_loop *loop, struct ic_deferred *d, void (*fn)(void *arg), void *arg)
@@ -196,7 +244,9 @@ void ic_loop_defer(struct ic_loop *loop, struct ic_deferred *d, void (*fn)(void 
     if (d->queued) {
         return;
     }
-    if (!loop->deferred) { /* a timeout, not event_active: that would run before sockets are looked at again */
+    if (!loop->deferred && !loop->in_round) {
+        event_active(loop->round, EV_TIMEOUT, 0); /* behind every socket that is ready now: their writes go together */
+    } else if (!loop->deferred) { /* a timeout, not event_active: sockets are looked at again before it */
         static const struct timeval now = {0, 0};
         event_add(loop->round, &now);
     }

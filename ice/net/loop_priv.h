@@ -10,12 +10,7 @@
 #include <pthread.h>
 
 struct evdns_base;
-
-struct ic_post {
-    struct ic_post *next;
-    void (*fn)(void *arg);
-    void *arg;
-};
+struct ic_tls_bio;
 
 struct ic_loop {
     struct event_base *base; /* owns */
@@ -25,6 +20,7 @@ struct ic_loop {
     struct event *once; /* owns; the limit of ic_loop_run_once */
     int wake_fd;
     bool stopped, timed_out;
+    bool in_round; /* what was deferred is running */
 
     struct ic_deferred *deferred, **deferred_tail; /* for the next round */
     struct ic_deferred *running; /* of this round */
@@ -35,11 +31,21 @@ struct ic_loop {
     struct ic_post *posts, **posts_tail;
 
     struct evdns_base *dns; /* owns; made when a name is first resolved */
+    size_t n_conns, n_left; /* connections; those that went since memory was given back */
+    struct ic_timer trim; /* gives it back */
     struct ib_list listeners; /* of struct ic_listener: the table of in-process listeners */
     struct ib_block *scratch; /* where sockets are read into; frames borrow from it */
     size_t scratch_used;
+    struct ic_tls_bio *tls_bio; /* owns; made for the first TLS connection */
     uint8_t *staging; /* owns; small writes are gathered here for TLS */
 };
+
+/* A connection was made, or freed. When as many have gone as are left, what they held goes back to the system. */
+void ic_loop_conn_made(struct ic_loop *loop);
+void ic_loop_conn_left(struct ic_loop *loop);
+
+void ic_tls_bio_free(struct ic_tls_bio *b); /* tls_bio.c */
+void ic_loop_memory(void); /* loop_mem.c; before libevent is used */
 
 /* Fires what is due (timer.c). */
 void ic_timers_run(struct ic_loop *loop);

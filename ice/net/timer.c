@@ -125,3 +125,12 @@ void ic_timer_fini(struct ic_timer *t)
 {
     ic_timer_stop(t);
 }
+
+int64_t ic_timer_align(int64_t at, int64_t ms)
+{
+    int64_t grain = 256;
+    while (grain > 1 && grain > ms / 16) {
+        grain /= 2;
+    }
+    return (at + grain - 1) & ~(grain - 1);
+}

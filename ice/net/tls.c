@@ -32,54 +32,6 @@ static const struct tls *of_const(const struct ic_tp *tp)
     return (const struct tls *)(const void *)tp;
 }
 
-/* --- a socket BIO that raises no SIGPIPE --- */
-
-static int sock_write(BIO *bio, const char *p, int n)
-{
-    ssize_t put = send((int)(intptr_t)BIO_get_data(bio), p, (size_t)n, MSG_NOSIGNAL);
-    BIO_clear_retry_flags(bio);
-    if (put < 0 && (errno == EAGAIN || errno == EINTR)) {
-        BIO_set_retry_write(bio);
-    }
-    return (int)put;
-}
-
-static int sock_read(BIO *bio, char *p, int n)
-{
-    ssize_t got = recv((int)(intptr_t)BIO_get_data(bio), p, (size_t)n, 0);
-    BIO_clear_retry_flags(bio);
-    if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
-        BIO_set_retry_read(bio);
-    }
-    return (int)got;
-}
-
-static long sock_ctrl(BIO *bio, int cmd, long num, void *ptr)
-{
-    (void)bio;
-    (void)num;
-    (void)ptr;
-    return cmd == BIO_CTRL_FLUSH || cmd == BIO_CTRL_DUP ? 1 : 0;
-}
-
-static int sock_create(BIO *bio)
-{
-    BIO_set_init(bio, 1);
-    return 1;
-}
-
-BIO_METHOD *ic_tls_socket_method(void)
-{
-    BIO_METHOD *m = BIO_meth_new(BIO_TYPE_SOURCE_SINK, "moulin socket");
-    if (m) {
-        BIO_meth_set_write(m, sock_write);
-        BIO_meth_set_read(m, sock_read);
-        BIO_meth_set_ctrl(m, sock_ctrl);
-        BIO_meth_set_create(m, sock_create);
-    }
-    return m;
-}
-
 /* --- after the handshake --- */
 
 static const X509 *leaf_of(const struct tls *t)
@@ -160,6 +112,46 @@ static int check_peer(struct tls *t, struct ib_err *err)
     return rc;
 }
 
+/* Failures of revocation lists have a code of their own: an expired one shuts everybody out, and somebody must hear. */
+static int not_trusted(long verdict, struct ib_err *err)
+{
+    switch (verdict) {
+    case X509_V_ERR_CERT_REVOKED:
+        return ib_err_set(err, IB_EREVOCATION, "TLS: the peer's certificate is revoked");
+    case X509_V_ERR_CRL_HAS_EXPIRED:
+        return ib_err_set(err, IB_EREVOCATION,
+                          "TLS: the revocation list of the peer's issuer has expired: put a fresh one into "
+                          "IceSSL.CertificateRevocationListFiles");
+    case X509_V_ERR_UNABLE_TO_GET_CRL:
+        return ib_err_set(err, IB_EREVOCATION,
+                          "TLS: there is no revocation list of the peer's issuer in "
+                          "IceSSL.CertificateRevocationListFiles");
+    case X509_V_ERR_CRL_NOT_YET_VALID:
+    case X509_V_ERR_CRL_SIGNATURE_FAILURE:
+    case X509_V_ERR_UNABLE_TO_DECRYPT_CRL_SIGNATURE:
+    case X509_V_ERR_UNABLE_TO_GET_CRL_ISSUER:
+    case X509_V_ERR_KEYUSAGE_NO_CRL_SIGN:
+    case X509_V_ERR_CRL_PATH_VALIDATION_ERROR:
+    case X509_V_ERR_ERROR_IN_CRL_LAST_UPDATE_FIELD:
+    case X509_V_ERR_ERROR_IN_CRL_NEXT_UPDATE_FIELD:
+        return ib_err_set(err, IB_EREVOCATION, "TLS: the revocation list of the peer's issuer is of no use: %s",
+                          X509_verify_cert_error_string(verdict));
+    default:
+        return ib_err_set(err, IB_ESECURITY, "TLS: the peer's certificate is not trusted: %s",
+                          X509_verify_cert_error_string(verdict));
+    }
+}
+
+/* Before a call whose outcome will be asked. Looking for old errors is cheaper than clearing them. */
+static void ready(const struct tls *t)
+{
+    if (ERR_peek_error()) {
+        ERR_clear_error();
+    }
+    ic_tls_bio_serve(t->loop, t->tp.fd, t->ssl);
+    errno = 0;
+}
+
 /* What OpenSSL said about a call that gave n <= 0, as a transport says it. Needs the errno of that call. */
 static int outcome(struct tls *t, int n, bool handshake, struct ib_err *err)
 {
@@ -185,10 +177,29 @@ static int outcome(struct tls *t, int n, bool handshake, struct ib_err *err)
     long verdict = SSL_get_verify_result(t->ssl);
     if (handshake && verdict != X509_V_OK && ERR_GET_REASON(ERR_peek_last_error()) == SSL_R_CERTIFICATE_VERIFY_FAILED) {
         ERR_clear_error();
-        return ib_err_set(err, IB_ESECURITY, "TLS: the peer's certificate is not trusted: %s",
-                          X509_verify_cert_error_string(verdict));
+        return not_trusted(verdict, err);
     }
     return ib_err_set(err, IB_ESECURITY, "TLS: %s", ic_tls_reason());
+}
+
+static void forget(EVP_PKEY *key)
+{
+    (void)EVP_PKEY_set_type(key, EVP_PKEY_get_base_id(key));
+    EVP_PKEY_free(key);
+}
+
+/* OpenSSL keeps the keys of the key exchange, about half a KiB, as long as the connection: what is in them is wiped and
+   freed, nobody needs them after the handshake. */
+static void forget_keys(SSL *ssl)
+{
+    EVP_PKEY *key = NULL;
+    if (SSL_get_tmp_key(ssl, &key)) {
+        forget(key);
+    }
+    if (SSL_get_peer_tmp_key(ssl, &key)) {
+        forget(key);
+    }
+    ERR_clear_error();
 }
 
 static int tls_handshake(struct ic_tp *tp, struct ib_err *err)
@@ -201,21 +212,20 @@ static int tls_handshake(struct ic_tp *tp, struct ib_err *err)
         }
         t->connected = true;
     }
-    ERR_clear_error();
-    errno = 0;
+    ready(t);
     int rc = SSL_do_handshake(t->ssl);
     if (rc != 1) {
         return outcome(t, rc, true, err);
     }
     t->open = true;
+    forget_keys(t->ssl);
     return check_peer(t, err);
 }
 
 static ssize_t tls_read(struct ic_tp *tp, uint8_t *p, size_t n, struct ib_err *err)
 {
     struct tls *t = of(tp);
-    ERR_clear_error();
-    errno = 0;
+    ready(t);
     int got = SSL_read(t->ssl, p, n > INT32_MAX ? INT32_MAX : (int)n);
     return got > 0 ? got : outcome(t, got, false, err);
 }
@@ -240,8 +250,7 @@ static ssize_t tls_write(struct ic_tp *tp, const struct iovec *v, int n, struct 
         }
         p = staging;
     }
-    ERR_clear_error();
-    errno = 0;
+    ready(t);
     int put = SSL_write(t->ssl, p, size > INT32_MAX ? INT32_MAX : (int)size);
     if (put > 0) {
         return put;
@@ -259,7 +268,7 @@ static void tls_free(struct ic_tp *tp)
 {
     struct tls *t = of(tp);
     if (t->ssl && t->open) {
-        ERR_clear_error();
+        ready(t);
         SSL_shutdown(t->ssl); /* a courtesy: close_notify if the socket takes it now */
         ERR_clear_error();
     }
@@ -274,16 +283,12 @@ static void tls_free(struct ic_tp *tp)
 
 static const struct ic_tp_ops tls_ops = {tls_handshake, tls_read, tls_write, tls_pending, tls_free};
 
-static int set_up(struct tls *t, int fd, const char *host)
+static int set_up(struct tls *t, const char *host)
 {
-    BIO *bio = BIO_new(t->ctx->socket);
     t->ssl = SSL_new(t->ctx->ctx);
-    if (!bio || !t->ssl) {
-        BIO_free(bio);
+    if (!t->ssl || !ic_tls_bio_lend(t->loop, t->ssl)) {
         return IB_ENOMEM;
     }
-    BIO_set_data(bio, (void *)(intptr_t)fd);
-    SSL_set_bio(t->ssl, bio, bio); /* takes */
     int verify = t->ctx->verify_peer < 1 ? SSL_VERIFY_NONE : SSL_VERIFY_PEER;
     if (!t->tp.outgoing) {
         verify |= t->ctx->verify_peer >= 2 ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0;
@@ -314,7 +319,7 @@ struct ic_tp *ic_tls_tp_new(int fd, bool outgoing, struct ic_tls *ctx, const cha
     t->tp = (struct ic_tp){.ops = &tls_ops, .fd = -1, .outgoing = outgoing};
     t->ctx = ic_tls_ref(ctx);
     t->loop = loop;
-    int rc = set_up(t, fd, host);
+    int rc = set_up(t, host);
     if (rc < 0) {
         ib_err_set(err, rc, "cannot start TLS: %s", ic_tls_reason());
         tls_free(&t->tp);

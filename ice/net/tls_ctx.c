@@ -13,6 +13,9 @@
 #include <sys/stat.h>
 
 #define PATH_CAP 4096
+/* OpenSSL's, but AES-128 first: as safe for all we know, and its SHA-256 makes handshakes cheaper and what a connection
+   keeps of them smaller. A security level (Ciphers, IceSSL.SecurityLevel) that asks for more leaves it out. */
+#define TLS_1_3_CIPHERS "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
 
 static bool set(const char *s)
 {
@@ -191,6 +194,19 @@ static int load_cas(struct ic_tls *t, const struct ic_tls_config *cfg, struct ib
     return 0;
 }
 
+/* A certificate without a chain of its own goes out with what IceSSL.CAs can complete it by. OpenSSL would find that
+   again in each handshake, verifying every signature; so it is done once. What cannot be found is not sent. */
+static void complete_chains(struct ic_tls *t)
+{
+    for (long at = SSL_CERT_SET_FIRST; SSL_CTX_set_current_cert(t->ctx, at) == 1; at = SSL_CERT_SET_NEXT) {
+        STACK_OF(X509) *chain = NULL;
+        if (SSL_CTX_get0_chain_certs(t->ctx, &chain) == 1 && !chain) {
+            SSL_CTX_build_cert_chain(t->ctx, SSL_BUILD_CHAIN_FLAG_IGNORE_ERROR | SSL_BUILD_CHAIN_FLAG_CLEAR_ERROR);
+        }
+    }
+    ERR_clear_error();
+}
+
 static int load_crls(struct ic_tls *t, const struct ic_tls_config *cfg, struct ib_err *err)
 {
     if (cfg->revocation_check <= 0) {
@@ -313,12 +329,17 @@ static int set_up(struct ic_tls *t, const struct ic_tls_config *cfg, struct ib_e
     if (cfg->security_level >= 0) {
         SSL_CTX_set_security_level(ctx, cfg->security_level);
     }
-    int rc = set_protocols(ctx, cfg->protocols, err);
+    int rc =
+        SSL_CTX_set_ciphersuites(ctx, TLS_1_3_CIPHERS) == 1 ? 0 : ib_err_set(err, IB_EINIT, "TLS: %s", ic_tls_reason());
+    rc = rc == 0 ? set_protocols(ctx, cfg->protocols, err) : rc;
     if (rc == 0 && set(cfg->ciphers) && SSL_CTX_set_cipher_list(ctx, cfg->ciphers) != 1) {
         rc = ib_err_set(err, IB_ECONFIG, "IceSSL.Ciphers: no usable cipher in `%s'", cfg->ciphers);
     }
     rc = rc == 0 ? load_certs(t, cfg, err) : rc;
     rc = rc == 0 ? load_cas(t, cfg, err) : rc;
+    if (rc == 0) {
+        complete_chains(t);
+    }
     rc = rc == 0 ? load_crls(t, cfg, err) : rc;
     rc = rc == 0 ? set_trust(t, cfg, err) : rc;
     SSL_CTX_set_default_passwd_cb_userdata(ctx, NULL); /* borrowed during this call only */
@@ -337,9 +358,9 @@ struct ic_tls *ic_tls_new(const struct ic_tls_config *cfg, struct ib_err *err)
     t->verify_peer = cfg->verify_peer;
     t->verify_depth_max = cfg->verify_depth_max;
     t->check_cert_name = cfg->check_cert_name;
+    ic_tls_memory();
     t->ctx = SSL_CTX_new(TLS_method());
-    t->socket = ic_tls_socket_method();
-    int rc = t->ctx && t->socket ? set_up(t, cfg, err) : ib_err_set(err, IB_ENOMEM, "cannot make a TLS context");
+    int rc = t->ctx ? set_up(t, cfg, err) : ib_err_set(err, IB_ENOMEM, "cannot make a TLS context");
     if (rc < 0) {
         ic_tls_unref(t);
         return NULL;
@@ -359,7 +380,6 @@ void ic_tls_unref(struct ic_tls *tls)
         return;
     }
     SSL_CTX_free(tls->ctx);
-    BIO_meth_free(tls->socket);
     free(tls->trust_out);
     free(tls->trust_in);
     free(tls);

@@ -12,13 +12,16 @@
 struct ic_tls {
     atomic_uint refs;
     SSL_CTX *ctx; /* owns; serves both roles */
-    BIO_METHOD *socket; /* owns; sockets without SIGPIPE */
     int verify_peer, verify_depth_max, check_cert_name;
     bool has_cert;
     char *trust_out, *trust_in; /* own; TrustOnly values for outgoing and incoming connections */
 };
 
-BIO_METHOD *ic_tls_socket_method(void);
+/* tls_bio.c: the BIO of a loop. Serve names the connection that is called next. */
+struct ic_tls_bio;
+bool ic_tls_bio_lend(struct ic_loop *loop, SSL *ssl); /* false: memory is short */
+void ic_tls_bio_serve(struct ic_loop *loop, int fd, const SSL *ssl);
+void ic_tls_memory(void); /* tls_mem.c; before OpenSSL is used */
 /* The newest error of OpenSSL's queue, which is emptied; never NULL. */
 const char *ic_tls_reason(void);
 

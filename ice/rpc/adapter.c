@@ -78,6 +78,7 @@ static int read_settings(struct ir_adapter *a, const struct ir_adapter_options *
     else
         a->conn_config.message_size_max = cfg->message_size_max;
     a->conn_config.compression_level = cfg->compression_level;
+    a->conn_config.pulse_s = cfg->pulse_s;
     snprintf(key, sizeof(key), "%s.ACM", a->name);
     a->conn_config.acm = o->acm ? *o->acm : ir_config_acm(a->rt, key, &cfg->acm_server);
     a->adapter_id = ib_arena_strz(&a->arena, o->adapter_id ? o->adapter_id : property(a, "AdapterId"));
@@ -93,7 +94,9 @@ static int adapter_open(struct ir_adapter *a, const struct ir_adapter_options *o
     if (!r)
         r = read_settings(a, o, err);
     if (!r)
-        r = ir_config_tls(a->rt, a->name, &a->tls, err);
+        r = ir_adapter_tls(a, err);
+    if (r || o->mirrors)
+        return r ? r : ir_adapter_mirror(a, o->mirrors, err);
     if (!r)
         r = ir_adapter_listen(a, o->endpoints ? o->endpoints : property(a, "Endpoints"), err);
     if (!r)
@@ -143,9 +146,11 @@ static void start_accepting(struct ir_adapter *a)
         fflush(stdout);
     }
     for (size_t i = 0; i < a->n_listeners; i++) {
-        ir_trace_listen(a->rt, ic_listener_endpoint(a->listeners[i].listener), true);
+        if (!a->mirrors)
+            ir_trace_accepting(a->rt, "accepting", ic_listener_endpoint(a->listeners[i].listener));
         ic_listener_start(a->listeners[i].listener);
     }
+    ir_datagram_start(a);
 }
 
 static void tell_activated(void *arg)
@@ -195,6 +200,7 @@ void ir_adapter_deactivate(struct ir_adapter *a)
     adapter_move(a, IR_AD_DEACTIVATED);
     for (size_t i = 0; i < a->n_listeners; i++)
         ic_listener_stop(a->listeners[i].listener);
+    ir_datagram_stop(a);
     if (a->registration) {
         ir_call_cancel(a->registration);
         a->registration = NULL;
@@ -210,7 +216,7 @@ void ir_adapter_deactivate(struct ir_adapter *a)
     {
         struct ir_conn *c = IB_CONTAINER(n, struct ir_conn, adapter_node);
         if (c->incoming)
-            ic_conn_close(c->net);
+            ir_conn_shut(c);
     }
 }
 
@@ -235,9 +241,13 @@ static void leave_runtime(struct ir_adapter *a)
     if (a->registration)
         ir_call_cancel(a->registration);
     a->registration = NULL;
-    for (size_t i = 0; i < a->n_listeners; i++)
+    for (size_t i = 0; i < a->n_listeners; i++) {
+        if (!a->mirrors)
+            ir_trace_accepting(a->rt, "stopping to accept", ic_listener_endpoint(a->listeners[i].listener));
         ic_listener_free(a->listeners[i].listener);
+    }
     a->n_listeners = 0;
+    ir_datagram_stop(a);
     while (!ib_list_empty(&a->conns)) {
         struct ir_conn *c = IB_CONTAINER(a->conns.next, struct ir_conn, adapter_node);
         ir_conn_set_adapter(c, NULL);
@@ -259,6 +269,22 @@ static void leave_runtime(struct ir_adapter *a)
 void ir_adapter_orphan(struct ir_adapter *a)
 {
     leave_runtime(a);
+}
+
+void ir_adapter_pause(struct ir_adapter *a)
+{
+    for (size_t i = 0; i < a->n_listeners; i++)
+        ic_listener_stop(a->listeners[i].listener);
+}
+
+int ir_adapter_resume(struct ir_adapter *a, struct ib_err *err)
+{
+    int r = 0;
+    for (size_t i = 0; i < a->n_listeners && !r; i++)
+        r = ic_listener_resume(a->listeners[i].listener, err);
+    if (r)
+        ir_adapter_pause(a);
+    return r;
 }
 
 void ir_adapter_free(struct ir_adapter *a)
@@ -311,10 +337,22 @@ void ir_adapter_set_filter(struct ir_adapter *a, bool (*fn)(void *arg, struct ir
     a->filter_arg = arg;
 }
 
+void ir_adapter_set_balancers(struct ir_adapter *a, struct ic_networks *balancers)
+{
+    for (size_t i = 0; i < a->n_listeners; i++)
+        ic_listener_set_balancers(a->listeners[i].listener, balancers);
+}
+
 void ir_adapter_on_connection(struct ir_adapter *a, void (*fn)(void *arg, struct ir_conn *c), void *arg)
 {
     a->on_conn = fn;
     a->on_conn_arg = arg;
+}
+
+void ir_adapter_set_batched(struct ir_adapter *a, ir_batched_fn fn, void *arg)
+{
+    a->batched = fn;
+    a->batched_arg = arg;
 }
 
 static struct iw_proxy *new_proxy(struct ir_adapter *a, const struct iw_identity *id, struct ib_arena *arena)
@@ -356,6 +394,11 @@ const struct iw_endpoint *ir_adapter_endpoints(const struct ir_adapter *a, size_
 {
     *n = a->n_published;
     return a->published;
+}
+
+const struct iw_endpoint *ir_adapter_bound(const struct ir_adapter *a, size_t i)
+{
+    return i < a->n_listeners ? ic_listener_endpoint(a->listeners[i].listener) : NULL;
 }
 
 size_t ir_adapter_each_conn(struct ir_adapter *a, void (*fn)(void *arg, struct ir_conn *c), void *arg)

@@ -8,6 +8,7 @@
 #include <net/if.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -26,24 +27,30 @@ static void on_accept(void *arg, struct ic_conn *net)
         ic_conn_detach(net);
 }
 
-static int listen_one(struct ir_adapter *a, struct iw_endpoint *ep, struct ib_str publish_as, struct ib_err *err)
+static struct ic_conn_config conn_config(const struct ir_adapter *a, const struct iw_endpoint *ep)
 {
     const struct ir_config *cfg = &a->rt->cfg;
-    if (a->rt->defaults.override_timeout != INT32_MIN)
-        ep->timeout = a->rt->defaults.override_timeout;
     struct ic_conn_config cc = a->conn_config;
     cc.timeout_ms = ep->timeout;
     cc.connect_timeout_ms = cfg->connect_timeout != INT32_MIN ? cfg->connect_timeout : ep->timeout;
     cc.close_timeout_ms = cfg->close_timeout != INT32_MIN ? cfg->close_timeout : ep->timeout;
+    return cc;
+}
+
+static int listen_one(struct ir_adapter *a, struct iw_endpoint *ep, struct ib_str publish_as, struct ib_err *err)
+{
+    if (a->rt->defaults.override_timeout != INT32_MIN)
+        ep->timeout = a->rt->defaults.override_timeout;
+    const struct ic_conn_config cc = conn_config(a, ep);
     struct ir_adapter_listener *l = &a->listeners[a->n_listeners];
-    l->adapter = a;
-    l->timeout = ep->timeout;
-    l->publish_as = publish_as;
+    *l = (struct ir_adapter_listener){
+        .adapter = a, .index = a->n_listeners, .timeout = ep->timeout, .publish_as = publish_as};
     l->listener = ic_listen(a->rt->loop, ep, a->tls, &cc, on_accept, l, err);
     if (!l->listener)
         return err && err->code ? ib_err_wrap(err, "object adapter `%s'", a->name) : IB_ESOCKET;
     a->n_listeners++;
-    ir_trace_listen(a->rt, ic_listener_endpoint(l->listener), false);
+    if (!a->mirrors)
+        ir_trace_listen(a->rt, ic_listener_endpoint(l->listener));
     return 0;
 }
 
@@ -102,6 +109,15 @@ static int listen_all(struct ir_adapter *a, struct iw_endpoint *ep, struct ib_er
     return r;
 }
 
+static int blame(const struct ir_adapter *a, const char *name, const char *hint, struct ib_err *err)
+{
+    char key[300];
+    snprintf(key, sizeof(key), "%s.%s", a->name, name);
+    const char *origin = ir_properties_origin(a->rt->props, key);
+    return origin[0] ? ib_err_wrap(err, "property %s (%s)%s", key, origin, hint)
+                     : ib_err_wrap(err, "property %s%s", key, hint);
+}
+
 int ir_adapter_listen(struct ir_adapter *a, const char *endpoints, struct ib_err *err)
 {
     struct iw_endpoint *eps = NULL;
@@ -112,23 +128,94 @@ int ir_adapter_listen(struct ir_adapter *a, const char *endpoints, struct ib_err
     d.has_ssl = a->rt->cfg.ssl;
     int r = ir_endpoints_parse(ib_str(endpoints), true, &d, &a->arena, &eps, &n, err);
     if (r && !a->rt->cfg.ssl && (strstr(endpoints, "ssl") || strstr(endpoints, "wss")))
-        ib_err_wrap(err, "property %s.Endpoints (ssl and wss need Ice.Plugin.IceSSL=IceSSL:createIceSSL)", a->name);
+        blame(a, "Endpoints", " (ssl and wss need Ice.Plugin.IceSSL=IceSSL:createIceSSL)", err);
     else if (r)
-        ib_err_wrap(err, "property %s.Endpoints", a->name);
+        blame(a, "Endpoints", "", err);
     if (r)
         return r;
     a->listeners = IB_ARENA_ARRAY(&a->arena, (n ? n : 1) * ADDRESSES_MAX, struct ir_adapter_listener);
     if (!a->listeners)
         return no_memory(err);
     for (size_t i = 0; i < n; i++) {
-        if (eps[i].type == IW_EP_UDP || eps[i].opaque)
+        if (eps[i].opaque)
             return ib_err_set(err, IB_EUNSUPPORTED,
-                              "object adapter `%s': only tcp, ssl, ws and wss endpoints can be served", a->name);
-        r = listen_all(a, &eps[i], err);
+                              "object adapter `%s': only tcp, ssl, ws, wss and udp endpoints can be served", a->name);
+        r = eps[i].type == IW_EP_UDP ? ir_datagram_listen(a, &eps[i], err) : listen_all(a, &eps[i], err);
         if (r)
             return r;
     }
     return 0;
+}
+
+/* --- one socket, several loops ------------------------------------------------------------------------------------ */
+
+int ir_adapter_mirror(struct ir_adapter *a, const struct ir_adapter *of, struct ib_err *err)
+{
+    const struct iw_proxy published = {.n_endpoints = of->n_published, .endpoints = of->published};
+    const struct iw_proxy *copy = iw_proxy_copy(&published, &a->arena);
+    a->listeners = IB_ARENA_ARRAY(&a->arena, of->n_listeners ? of->n_listeners : 1, struct ir_adapter_listener);
+    if (!copy || !a->listeners)
+        return no_memory(err);
+    a->mirrors = true;
+    a->published = copy->endpoints;
+    a->n_published = copy->n_endpoints;
+    for (size_t i = 0; i < of->n_listeners; i++) {
+        const struct ic_listener *theirs = of->listeners[i].listener;
+        const struct ic_conn_config cc = conn_config(a, ic_listener_endpoint(theirs));
+        struct ir_adapter_listener *l = &a->listeners[i];
+        *l = (struct ir_adapter_listener){.adapter = a, .index = i, .timeout = of->listeners[i].timeout};
+        l->listener = ic_listener_mirror(a->rt->loop, theirs, a->tls, &cc, on_accept, l);
+        if (!l->listener)
+            return no_memory(err);
+        a->n_listeners++;
+    }
+    return 0;
+}
+
+static bool on_socket(void *arg, int fd)
+{
+    const struct ir_adapter_listener *l = arg;
+    return l->adapter->on_socket(l->adapter->on_socket_arg, l->index, fd);
+}
+
+void ir_adapter_on_socket(struct ir_adapter *a, bool (*fn)(void *arg, size_t listener, int fd), void *arg)
+{
+    a->on_socket = fn;
+    a->on_socket_arg = arg;
+    for (size_t i = 0; i < a->n_listeners; i++)
+        ic_listener_on_socket(a->listeners[i].listener, on_socket, &a->listeners[i]);
+}
+
+void ir_adapter_take(struct ir_adapter *a, size_t listener, int fd)
+{
+    if (listener < a->n_listeners)
+        ic_listener_take(a->listeners[listener].listener, fd);
+    else
+        close(fd);
+}
+
+bool ir_adapter_has_free_ports(struct ir_runtime *rt, const char *name)
+{
+    static const char *const others[] = {"PublishedEndpoints", "AdapterId"};
+    struct ir_proxy_defaults d = rt->defaults;
+    struct iw_endpoint *eps = NULL;
+    struct ib_arena arena;
+    char key[300];
+    size_t n = 0;
+    d.has_ssl = rt->cfg.ssl;
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        snprintf(key, sizeof(key), "%s.%s", name, others[i]);
+        if (*ir_properties_get(rt->props, key))
+            return false;
+    }
+    snprintf(key, sizeof(key), "%s.Endpoints", name);
+    ib_arena_init(&arena, 0);
+    bool free_ports =
+        ir_endpoints_parse(ib_str(ir_properties_get(rt->props, key)), true, &d, &arena, &eps, &n, NULL) == 0;
+    for (size_t i = 0; i < n; i++)
+        free_ports = free_ports && eps[i].port == 0;
+    ib_arena_fini(&arena);
+    return free_ports;
 }
 
 /* --- publishing ----------------------------------------------------------------------------------------------- */
@@ -202,13 +289,19 @@ static size_t count_addresses(const struct ifaddrs *list)
 
 int ir_adapter_publish(struct ir_adapter *a, const char *published, struct ib_err *err)
 {
-    if (*published)
-        return ir_endpoints_parse(ib_str(published), false, &a->rt->defaults, &a->arena, &a->published, &a->n_published,
-                                  err);
+    if (*published) {
+        int rc = ir_endpoints_parse(ib_str(published), false, &a->rt->defaults, &a->arena, &a->published,
+                                    &a->n_published, err);
+        return rc ? blame(a, "PublishedEndpoints", "", err) : 0;
+    }
     struct ifaddrs *list = NULL;
     if (getifaddrs(&list))
         return ib_err_set(err, IB_ESOCKET, "object adapter `%s': cannot list the network interfaces", a->name);
-    size_t cap = a->n_listeners * count_addresses(list);
+    const struct iw_endpoint *udp;
+    size_t n_udp = 0;
+    while (ir_datagram_endpoint(a, n_udp))
+        n_udp++;
+    size_t cap = (a->n_listeners + n_udp) * count_addresses(list);
     int r = 0;
     a->published = IB_ARENA_ARRAY(&a->arena, cap ? cap : 1, struct iw_endpoint);
     if (!a->published)
@@ -219,6 +312,8 @@ int ir_adapter_publish(struct ir_adapter *a, const char *published, struct ib_er
             ep.host = a->listeners[i].publish_as;
         r = is_wildcard(ep.host) ? publish_wildcard(a, &ep, list, cap) : publish_add(a, &ep, cap);
     }
+    for (size_t i = 0; (udp = ir_datagram_endpoint(a, i)) != NULL && !r; i++)
+        r = is_wildcard(udp->host) ? publish_wildcard(a, udp, list, cap) : publish_add(a, udp, cap);
     freeifaddrs(list);
     return r ? no_memory(err) : 0;
 }

@@ -2,6 +2,7 @@
 /* The admin object: one identity, one facet each for what can be administered, on an adapter of its own or on a role's
    (ice-protocol 19.1). */
 #include "admin_priv.h"
+#include "rpc_priv.h"
 
 #include <moulin/base/clock.h>
 #include <moulin/base/log.h>
@@ -39,23 +40,64 @@ static int wanted(struct ir_admin *admin, const char *name, bool *yes, struct ib
     return 0;
 }
 
+static int add_facet(struct ir_admin *admin, const char *name, struct ir_servant *s, bool *added, struct ib_err *err)
+{
+    int rc = wanted(admin, name, added, err);
+
+    if (rc != 0 || !*added)
+        return rc;
+    rc = ir_adapter_add(admin->adapter, &admin->id, name, s);
+    *added = rc == 0;
+    return rc == 0 ? 0 : ib_err_set(err, rc, "cannot add the admin facet %s: %s", name, ib_err_text(rc));
+}
+
+int ir_admin_add_facet(struct ir_admin *admin, const char *name, struct ir_servant *s, struct ib_err *err)
+{
+    bool added;
+
+    return add_facet(admin, name, s, &added, err);
+}
+
+int ir_admin_add_alias(struct ir_admin *admin, const char *name, const char *facet, struct ib_err *err)
+{
+    size_t i = 0, n = strlen(name) + 1;
+    while (i < IR_FACET_MAX && strcmp(facets[i].name, facet) != 0)
+        i++;
+    struct ir_admin_alias *alias = i < IR_FACET_MAX ? malloc(sizeof(*alias) + n) : NULL;
+    bool added = false;
+
+    if (alias == NULL)
+        return ib_err_set(err, i < IR_FACET_MAX ? IB_ENOMEM : IB_ENOTFOUND, "cannot add the admin facet %s", name);
+    memcpy(alias->name, name, n);
+    int rc = add_facet(admin, alias->name, &admin->servants[i], &added, err);
+    if (!added) {
+        free(alias);
+        return rc;
+    }
+    alias->next = admin->aliases;
+    admin->aliases = alias;
+    if (i == IR_FACET_METRICS)
+        ir_admin_join(admin->rt);
+    return 0;
+}
+
+void ir_admin_remove_facet(struct ir_admin *admin, const char *name)
+{
+    ir_adapter_remove(admin->adapter, &admin->id, name);
+}
+
 static int add_facets(struct ir_admin *admin, struct ib_err *err)
 {
-    for (size_t i = 0; i < IR_FACET_MAX; i++) {
-        bool yes;
-        int rc = wanted(admin, facets[i].name, &yes, err);
+    int rc = 0;
 
-        if (rc != 0)
-            return rc;
-        if (!yes)
-            continue;
+    for (size_t i = 0; rc == 0 && i < IR_FACET_MAX; i++) {
         admin->servants[i] = (struct ir_servant){.iface = facets[i].iface, .vtable = facets[i].vtable, .self = admin};
-        rc = ir_adapter_add(admin->adapter, &admin->id, facets[i].name, &admin->servants[i]);
-        if (rc != 0)
-            return ib_err_set(err, rc, "cannot add the admin facet %s: %s", facets[i].name, ib_err_text(rc));
-        admin->added[i] = true;
+        rc = add_facet(admin, facets[i].name, &admin->servants[i], &admin->added[i], err);
     }
-    return 0;
+    if (rc == 0 && admin->added[IR_FACET_METRICS]) {
+        ir_admin_join(admin->rt);
+    }
+    return rc;
 }
 
 static int init(struct ir_admin *admin, const struct iw_identity *id, struct ib_err *err)
@@ -196,11 +238,48 @@ void ir_admin_free(struct ir_admin *admin)
         if (admin->added[i])
             ir_adapter_remove(admin->adapter, &admin->id, facets[i].name);
     }
+    while (admin->aliases != NULL) {
+        struct ir_admin_alias *alias = admin->aliases;
+        admin->aliases = alias->next;
+        ir_adapter_remove(admin->adapter, &admin->id, alias->name);
+        free(alias);
+    }
     if (admin->owns_adapter)
         ir_adapter_free(admin->adapter);
     ir_facet_logger_free(admin->logger);
     ib_arena_fini(&admin->arena);
     free(admin);
+}
+
+void ir_admin_set_peers(struct ir_admin *admin, const struct ir_admin_peers *peers)
+{
+    admin->peers = *peers;
+}
+
+void ir_admin_join(struct ir_runtime *rt)
+{
+    rt->metrics->started = true;
+    ir_metrics_configure(rt->metrics);
+}
+
+unsigned ir_admin_runtimes(const struct ir_admin *admin)
+{
+    return admin->peers.n ? admin->peers.n : 1;
+}
+
+int ir_admin_ask(struct ir_admin *admin, const struct ir_admin_round *round, void *job)
+{
+    if (ir_admin_runtimes(admin) > 1)
+        return admin->peers.ask(admin->peers.arg, round, job);
+    round->each(job, 0, admin->rt);
+    round->done(job, true);
+    round->forget(job);
+    return 0;
+}
+
+struct ir_adapter *ir_admin_adapter(const struct ir_admin *admin)
+{
+    return admin->adapter;
 }
 
 const struct iw_proxy *ir_admin_proxy(const struct ir_admin *admin)

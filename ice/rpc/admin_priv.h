@@ -9,6 +9,11 @@ enum { IR_FACET_PROCESS, IR_FACET_PROPERTIES, IR_FACET_LOGGER, IR_FACET_METRICS,
 
 struct ir_facet_logger;
 
+struct ir_admin_alias {
+    struct ir_admin_alias *next;
+    char name[]; /* NUL-terminated */
+};
+
 struct ir_admin {
     struct ir_runtime *rt;
     struct ir_adapter *adapter; /* the adapter it is on */
@@ -20,8 +25,14 @@ struct ir_admin {
     void *arg;
     struct ir_servant servants[IR_FACET_MAX];
     bool added[IR_FACET_MAX];
+    struct ir_admin_alias *aliases; /* owns */
     struct ir_facet_logger *logger; /* owns */
+    struct ir_admin_peers peers; /* n 0: it speaks for its own runtime only */
 };
+
+/* Of all runtimes, see struct ir_admin_peers; with one all is done when it returns. */
+unsigned ir_admin_runtimes(const struct ir_admin *admin);
+int ir_admin_ask(struct ir_admin *admin, const struct ir_admin_round *round, void *job) IB_MUST_CHECK;
 
 struct Ice_Process_servant;
 struct Ice_PropertiesAdmin_servant;

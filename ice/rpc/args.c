@@ -29,7 +29,7 @@ static int parse_option(struct ir_properties *p, const char *arg)
 }
 
 /* The comma-separated list of Ice.Config; names are trimmed. */
-static int load_files(struct ir_properties *p, const char *list, struct ib_err *err)
+int ir_properties_load_list(struct ir_properties *p, const char *list, struct ib_err *err)
 {
     const char *s = list;
     int rc = 0;
@@ -89,7 +89,7 @@ static int load_config(struct ir_properties *p, int argc, char **argv, struct ib
     copy = strdup(list);
     if (copy == NULL)
         return ib_err_set(err, IB_ENOMEM, "out of memory");
-    rc = load_files(p, copy, err);
+    rc = ir_properties_load_list(p, copy, err);
     if (rc == 0)
         rc = ir_properties_set(p, "Ice.Config", copy);
     free(copy);

@@ -34,6 +34,7 @@ void ir_call_unlink(struct ir_call *c)
 {
     ib_list_remove(&c->wait_node);
     ib_list_remove(&c->conn_node);
+    ir_metrics_stop(&c->observed_sent);
     if (c->conn && c->request_id) {
         HASH_DEL(c->conn->outstanding, c);
         ic_conn_outstanding(c->conn->net, -1);
@@ -45,14 +46,13 @@ void ir_call_unlink(struct ir_call *c)
 static void call_free(struct ir_call *c)
 {
     ir_call_unlink(c);
+    ir_metrics_stop(&c->observed);
     ib_list_remove(&c->node);
     ic_loop_undefer(c->rt->loop, &c->deferred);
     ic_timer_fini(&c->deadline);
     ic_timer_fini(&c->delay);
-    ib_buf_fini(&c->head);
     ib_block_unref(c->block);
-    ib_arena_fini(&c->arena);
-    free(c);
+    ir_call_give(c->rt, c);
 }
 
 void ir_call_finish(struct ir_call *c, const struct ir_result *r)
@@ -60,6 +60,10 @@ void ir_call_finish(struct ir_call *c, const struct ir_result *r)
     ir_call_unlink(c);
     ib_list_remove(&c->node);
     ic_timer_stop(&c->deadline);
+    if (c->observed) {
+        ir_observe_result(c, r);
+        ir_metrics_stop(&c->observed);
+    }
     if (c->on_reply)
         c->on_reply(c->arg, r);
     call_free(c);
@@ -68,8 +72,11 @@ void ir_call_finish(struct ir_call *c, const struct ir_result *r)
 static void finish_deferred(void *arg)
 {
     struct ir_call *c = arg;
-    struct ir_result r = {.op = c->op, .conn = c->conn, .arena = &c->arena, .err = c->failure};
+    IB_UNINIT struct ir_result r;
+    ir_result_init(&r, c);
     r.outcome = c->failure.code ? IR_FAILED_LOCAL : IR_SUCCESS;
+    if (c->failure.code)
+        r.err = c->failure;
     ir_call_finish(c, &r);
 }
 
@@ -122,6 +129,8 @@ static void on_delay(void *arg)
 
 static void call_again(struct ir_call *c, int32_t delay)
 {
+    if (c->observed)
+        ir_observe_retry(c);
     ir_call_unlink(c);
     if (delay == 0) {
         ir_call_begin(c);
@@ -164,6 +173,8 @@ void ir_call_lost(struct ir_call *c, const struct ib_err *why, bool written)
 {
     bool done = c->state == IR_CALL_DONE;
     bool connect = c->kind == IR_CALL_CONNECT;
+    if (c->observed_sent)
+        ir_observe_lost(c, why->code);
     ir_call_unlink(c);
     if (!done)
         retry_or_fail(c, why, written);
@@ -191,7 +202,7 @@ static void link_conn(struct ir_call *c, struct ir_conn *conn)
 static int call_register(struct ir_call *c)
 {
     c->request_id = ir_conn_next_id(c->conn);
-    HASH_ADD(hh, c->conn->outstanding, request_id, sizeof(c->request_id), c);
+    HASH_ADD_BYHASHVALUE(hh, c->conn->outstanding, request_id, sizeof(c->request_id), (unsigned)c->request_id, c);
     if (!c->hh.tbl) {
         c->request_id = 0;
         return IB_ENOMEM;
@@ -200,9 +211,21 @@ static int call_register(struct ir_call *c)
     return 0;
 }
 
-static void call_send(struct ir_call *c, struct ir_conn *conn)
+static int send_batched(struct ir_call *c, struct ir_conn *conn)
 {
-    link_conn(c, conn);
+    const struct ib_span head = ib_buf_span(&c->head);
+    bool plain = c->batch == IR_BATCH_IF_MANY;
+    return ir_batch_add(conn, &(struct ir_batched){.head = {head.p + 4, head.n - 4}, /* without the request id */
+                                                   .body = c->body,
+                                                   .block = c->block,
+                                                   .max = plain ? IR_COALESCE_BYTES : c->rt->cfg.batch_max,
+                                                   .compress = wants_compression(c),
+                                                   .plain = plain});
+}
+
+static int send_request(struct ir_call *c, struct ir_conn *conn)
+{
+    ir_batch_flush(conn); /* it came first */
     int r = c->oneway ? 0 : call_register(c);
     ib_buf_set_i32(&c->head, 0, c->request_id);
     struct ic_out m = {.type = IC_REQUEST,
@@ -212,6 +235,15 @@ static void call_send(struct ir_call *c, struct ir_conn *conn)
                        .block = c->block};
     if (!r)
         r = ic_conn_send(conn->net, &m, &c->seq);
+    if (!r && c->rt->cfg.trace_protocol)
+        ir_trace_out(c->rt, &m);
+    return r;
+}
+
+static void call_send(struct ir_call *c, struct ir_conn *conn)
+{
+    link_conn(c, conn);
+    int r = c->oneway && c->batch ? send_batched(c, conn) : send_request(c, conn);
     if (r) {
         struct ib_err e;
         ib_err_set(&e, r, "%s", ib_err_text(r));
@@ -219,7 +251,8 @@ static void call_send(struct ir_call *c, struct ir_conn *conn)
         retry_or_fail(c, &e, false);
         return;
     }
-    ir_trace_out(c->rt, &m);
+    if (c->observed)
+        ir_observe_sent(c, c->head.n + c->body.n - 4); /* without the request id */
     /* A oneway ends when it is queued, or, behind a peer that does not read, when the queue has drained: whoever waits
        for the end cannot fill our memory. */
     if (c->oneway && !ic_conn_congested(conn->net)) {
@@ -237,6 +270,11 @@ bool ir_call_is_over(struct ir_call *c)
     if (over)
         c->on_reply = NULL;
     return over;
+}
+
+struct ir_conn *ir_call_conn(const struct ir_call *c)
+{
+    return c->conn;
 }
 
 void ir_call_drained(struct ir_call *c)
@@ -258,6 +296,14 @@ void ir_call_connected(struct ir_call *c, struct ir_conn *conn)
 
 void ir_call_connect(struct ir_call *c)
 {
+    if (c->datagram) {
+        int r = ir_datagram_send(c);
+        if (r)
+            ir_call_fail(c, r, NULL);
+        else
+            call_done(c);
+        return;
+    }
     struct ir_conn *conn = ir_pool_find(c->rt->pool, c);
     if (conn) {
         ir_call_connected(c, conn);
@@ -309,7 +355,9 @@ void ir_call_begin(struct ir_call *c)
 
 void ir_call_reply(struct ir_call *c, const struct ic_frame *f, struct ib_span reply)
 {
-    struct ir_result r;
+    IB_UNINIT struct ir_result r;
+    if (c->observed_sent)
+        ir_observe_reply(c, reply.n);
     ir_reply_decode(c, f, reply, &r);
     int32_t delay = -1;
     if (r.outcome == IR_FAILED_STATUS)
@@ -334,8 +382,12 @@ static void set_options(struct ir_call *c, const struct ir_call_options *o)
     c->endpoint_selection = o->endpoint_selection;
     c->compress = (int8_t)o->compress;
     c->no_locator = o->no_locator;
+    c->guard = o->guard;
     c->oneway = o->oneway || c->proxy->mode == IW_ONEWAY || c->proxy->mode == IW_BATCH_ONEWAY;
     c->fixed = o->conn != NULL;
+    c->batch = o->batch;
+    c->datagram = o->datagram;
+    c->oneway = c->oneway || c->datagram;
 }
 
 static struct ir_call *call_new(struct ir_runtime *rt, const struct iw_proxy *prx, enum ir_call_kind kind,
@@ -343,14 +395,12 @@ static struct ir_call *call_new(struct ir_runtime *rt, const struct iw_proxy *pr
 {
     if (rt->state == IR_RT_STOPPED)
         return NULL;
-    struct ir_call *c = calloc(1, sizeof(*c));
+    struct ir_call *c = ir_call_take(rt);
     if (!c)
         return NULL;
-    ib_arena_init(&c->arena, rt->cfg.arena_limit);
     c->proxy = iw_proxy_copy(prx, &c->arena);
     if (!c->proxy) {
-        ib_arena_fini(&c->arena);
-        free(c);
+        ir_call_give(rt, c);
         return NULL;
     }
     c->rt = rt;
@@ -361,7 +411,6 @@ static struct ir_call *call_new(struct ir_runtime *rt, const struct iw_proxy *pr
     ib_list_init(&c->conn_node);
     ib_list_init(&c->wait_node);
     ib_list_append(&rt->calls, &c->node);
-    ib_buf_init(&c->head);
     ic_timer_init(&c->deadline, rt->loop, on_deadline, c);
     ic_timer_init(&c->delay, rt->loop, on_delay, c);
     set_options(c, opt);
@@ -414,6 +463,8 @@ struct ir_call *ir_call(struct ir_runtime *rt, const struct iw_proxy *prx, const
         return NULL;
     c->op = op;
     c->mode = op->mode;
+    if (rt->metrics->invocation.on)
+        ir_observe_call(c, ib_str(op->name), opt);
     return call_start(c, opt, encode_typed(c, opt, in));
 }
 
@@ -446,7 +497,10 @@ struct ir_call *ir_call_raw(struct ir_runtime *rt, const struct iw_proxy *prx, c
     if (!c)
         return NULL;
     c->mode = rq->mode;
-    c->oneway = rq->oneway || (opt && opt->oneway); /* the request says, not the proxy it travels by */
+    c->oneway =
+        rq->oneway || (opt && (opt->oneway || opt->datagram)); /* the request says, not the proxy it travels by */
+    if (rt->metrics->invocation.on)
+        ir_observe_call(c, rq->operation, opt);
     return call_start(c, opt, encode_raw(c, rq));
 }
 

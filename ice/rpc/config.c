@@ -7,9 +7,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define UDP_MAX 65535
+#define UDP_OVERHEAD 28 /* of IP and UDP */
+
 /* Reads one property after another; the first fault sticks. */
 struct reader {
     struct ir_runtime *rt;
+    const struct ir_properties *props;
     struct ib_err *err;
     int code;
 };
@@ -18,8 +22,18 @@ static int get_int(struct reader *r, const char *key, int otherwise)
 {
     int v = otherwise;
     if (!r->code)
-        r->code = ir_properties_int(r->rt->props, key, otherwise, &v, r->err);
+        r->code = ir_properties_int(r->props, key, otherwise, &v, r->err);
     return r->code ? otherwise : v;
+}
+
+/* 0, 1 or 2: what a peer must show, and what is looked up. */
+static int get_ssl_level(struct reader *r, const char *key, int otherwise)
+{
+    int v = get_int(r, key, otherwise);
+    if (!r->code && (v < 0 || v > 2))
+        r->code = ib_err_set(r->err, IB_ECONFIG, "property %s=%d (%s) is out of range: give a number from 0 to 2", key,
+                             v, ir_properties_origin(r->props, key));
+    return v;
 }
 
 /* Timeouts: positive or -1; anything else is a warning and the default (9.6). */
@@ -151,6 +165,13 @@ static void read_numbers(struct reader *r)
     cfg->print_adapter_ready = get_int(r, "Ice.PrintAdapterReady", 0) > 0;
     int dispatches = get_int(r, "Moulin.MaxDispatches", IR_MAX_DISPATCHES);
     cfg->max_dispatches = dispatches < 1 ? UINT_MAX : (unsigned)dispatches;
+    int batch = get_int(r, "Ice.BatchAutoFlushSize", 1024);
+    cfg->batch_max = batch < 1 || (size_t)batch > (size_t)cfg->message_size_max / 1024
+                         ? (size_t)cfg->message_size_max - IC_HEADER_SIZE
+                         : (size_t)batch * 1024 - IC_HEADER_SIZE;
+    int datagram = get_int(r, "Ice.UDP.SndSize", UDP_MAX);
+    cfg->datagram_max = (size_t)(datagram < IC_HEADER_SIZE || datagram > UDP_MAX ? UDP_MAX : datagram) - UDP_OVERHEAD;
+    cfg->pulse_s = get_int(r, "Moulin.Heartbeat", 0);
     cfg->warn_connections = get_int(r, "Ice.Warn.Connections", 0);
     cfg->warn_dispatch = get_int(r, "Ice.Warn.Dispatch", 1);
     cfg->trace_network = get_int(r, "Ice.Trace.Network", 0);
@@ -165,7 +186,7 @@ static void read_numbers(struct reader *r)
 
 int ir_config_read(struct ir_runtime *rt, struct ib_err *err)
 {
-    struct reader r = {.rt = rt, .err = err};
+    struct reader r = {.rt = rt, .props = rt->props, .err = err};
     rt->cfg.ssl = ir_properties_get(rt->props, "Ice.Plugin.IceSSL")[0] != '\0';
     read_numbers(&r);
     if (!r.code)
@@ -179,65 +200,94 @@ int ir_config_read(struct ir_runtime *rt, struct ib_err *err)
     return r.code;
 }
 
-static const char *ssl_get(struct ir_runtime *rt, const char *name)
+static const char *ssl_get(const struct ir_properties *p, const char *name)
 {
     char key[80];
     snprintf(key, sizeof(key), "IceSSL.%s", name);
-    return ir_properties_get(rt->props, key);
+    return ir_properties_get(p, key);
 }
 
-/* TrustOnly.Server with that of one adapter behind it. */
-static const char *trust_server(struct ir_runtime *rt, const char *adapter, char *out, size_t cap)
+static const char *own_rules(const struct ir_properties *p, const char *adapter)
 {
-    const char *all = ssl_get(rt, "TrustOnly.Server");
     char key[300];
     snprintf(key, sizeof(key), "IceSSL.TrustOnly.Server.%s", adapter ? adapter : "");
-    const char *own = adapter ? ir_properties_get(rt->props, key) : "";
-    snprintf(out, cap, "%s%s%s", all, *all && *own ? ";" : "", own);
+    return adapter && *adapter ? ir_properties_get(p, key) : "";
+}
+
+/* TrustOnly.Server with that of one adapter behind it; the caller frees it. */
+static char *trust_server(const struct ir_properties *p, const char *adapter)
+{
+    const char *all = ssl_get(p, "TrustOnly.Server"), *own = own_rules(p, adapter);
+    size_t n = strlen(all) + strlen(own) + 2;
+    char *out = malloc(n);
+    if (out)
+        snprintf(out, n, "%s%s%s", all, *all && *own ? ";" : "", own);
     return out;
 }
 
-static int tls_new(struct ir_runtime *rt, const char *adapter, struct ic_tls **out, struct ib_err *err)
+/* The error begins with the property; where that stands is known here. */
+static void blame_property(const struct reader *r)
 {
-    struct reader r = {.rt = rt, .err = err};
-    char trust[4096];
-    struct ic_tls_config c = {
-        .default_dir = ssl_get(rt, "DefaultDir"),
-        .cert_file = ssl_get(rt, "CertFile"),
-        .key_file = ssl_get(rt, "KeyFile"),
-        .password = ssl_get(rt, "Password"),
-        .cas = ssl_get(rt, "CAs"),
-        .protocols = ssl_get(rt, "Protocols"),
-        .ciphers = ssl_get(rt, "Ciphers"),
-        .crl_files = ssl_get(rt, "CertificateRevocationListFiles"),
-        .trust_only = ssl_get(rt, "TrustOnly"),
-        .trust_only_client = ssl_get(rt, "TrustOnly.Client"),
-        .trust_only_server = trust_server(rt, adapter, trust, sizeof(trust)),
-        .verify_peer = get_int(&r, "IceSSL.VerifyPeer", 2),
-        .verify_depth_max = get_int(&r, "IceSSL.VerifyDepthMax", 3),
-        .check_cert_name = get_int(&r, "IceSSL.CheckCertName", 0),
-        .revocation_check = get_int(&r, "IceSSL.RevocationCheck", 0),
-        .security_level = get_int(&r, "IceSSL.SecurityLevel", -1),
-        .use_platform_cas = get_int(&r, "IceSSL.UsePlatformCAs", 0) > 0,
-    };
-    if (r.code)
-        return r.code;
-    *out = ic_tls_new(&c, err);
-    if (*out)
-        return 0;
-    return err && err->code ? err->code : IB_ECONFIG;
+    char key[64];
+    size_t n = r->err ? strcspn(r->err->text, ":") : sizeof(key);
+    if (n >= sizeof(key))
+        return;
+    memcpy(key, r->err->text, n);
+    key[n] = '\0';
+    const char *origin = ir_properties_origin(r->props, key);
+    if (*origin)
+        (void)ib_err_wrap(r->err, "%s", origin);
 }
 
-int ir_config_tls(struct ir_runtime *rt, const char *adapter, struct ic_tls **out, struct ib_err *err)
+static int tls_new(struct reader *r, const char *adapter, const char *trust, struct ic_tls **out)
+{
+    const struct ir_properties *p = r->props;
+    struct ic_tls_config c = {
+        .default_dir = ssl_get(p, "DefaultDir"),
+        .cert_file = ssl_get(p, "CertFile"),
+        .key_file = ssl_get(p, "KeyFile"),
+        .password = ssl_get(p, "Password"),
+        .cas = ssl_get(p, "CAs"),
+        .protocols = ssl_get(p, "Protocols"),
+        .ciphers = ssl_get(p, "Ciphers"),
+        .crl_files = ssl_get(p, "CertificateRevocationListFiles"),
+        .trust_only = ssl_get(p, "TrustOnly"),
+        .trust_only_client = ssl_get(p, "TrustOnly.Client"),
+        .trust_only_server = trust,
+        .verify_peer = get_ssl_level(r, "IceSSL.VerifyPeer", 2),
+        .verify_depth_max = get_int(r, "IceSSL.VerifyDepthMax", 3),
+        .check_cert_name = get_int(r, "IceSSL.CheckCertName", 0),
+        .revocation_check = get_ssl_level(r, "IceSSL.RevocationCheck", 0),
+        .security_level = get_int(r, "IceSSL.SecurityLevel", -1),
+        .use_platform_cas = get_int(r, "IceSSL.UsePlatformCAs", 0) > 0,
+    };
+    if (r->code)
+        return r->code;
+    if (!adapter && c.revocation_check <= 0 && *c.crl_files)
+        ib_log_warning(r->rt->log,
+                       "property IceSSL.CertificateRevocationListFiles (%s) has no effect without "
+                       "IceSSL.RevocationCheck=1 (the peer's certificate) or 2 (its issuers, too)",
+                       ir_properties_origin(p, "IceSSL.CertificateRevocationListFiles"));
+    *out = ic_tls_new(&c, r->err);
+    if (*out)
+        return 0;
+    blame_property(r);
+    return r->err && r->err->code ? r->err->code : IB_ECONFIG;
+}
+
+int ir_config_tls(struct ir_runtime *rt, const struct ir_properties *p, const char *adapter, struct ic_tls *shared,
+                  struct ic_tls **out, struct ib_err *err)
 {
     *out = NULL;
     if (!rt->cfg.ssl)
         return 0;
-    char key[300];
-    snprintf(key, sizeof(key), "IceSSL.TrustOnly.Server.%s", adapter ? adapter : "");
-    if (rt->tls && (!adapter || !ir_properties_has(rt->props, key))) {
-        *out = ic_tls_ref(rt->tls);
+    if (shared && !*own_rules(p, adapter)) {
+        *out = ic_tls_ref(shared);
         return 0;
     }
-    return tls_new(rt, adapter, out, err);
+    struct reader r = {.rt = rt, .props = p, .err = err};
+    char *trust = trust_server(p, adapter);
+    int rc = trust ? tls_new(&r, adapter, trust, out) : ib_err_set(err, IB_ENOMEM, "%s", ib_err_text(IB_ENOMEM));
+    free(trust);
+    return rc;
 }

@@ -8,6 +8,14 @@
 
 /* --- incoming frames ------------------------------------------------------------------------------------------ */
 
+/* Ids count up and are ours: they are their own hash values. */
+static struct ir_call *find_call(const struct ir_conn *c, int32_t id)
+{
+    struct ir_call *call;
+    HASH_FIND_BYHASHVALUE(hh, c->outstanding, &id, sizeof(id), (unsigned)id, call);
+    return call;
+}
+
 static void on_reply(struct ir_conn *c, const struct ic_frame *f)
 {
     struct iw_in in = iw_in(f->body);
@@ -16,8 +24,7 @@ static void on_reply(struct ir_conn *c, const struct ic_frame *f)
         ic_conn_abort(c->net, IB_EBOUNDS, "truncated reply");
         return;
     }
-    struct ir_call *call;
-    HASH_FIND(hh, c->outstanding, &id, sizeof(id), call);
+    struct ir_call *call = find_call(c, id);
     if (call) /* else it was cancelled or timed out, or the peer made it up: ignored (8.3) */
         ir_call_reply(call, f, (struct ib_span){in.p, (size_t)(in.end - in.p)});
 }
@@ -39,8 +46,8 @@ static void backlog_drop(struct ir_backlog *b)
 
 static bool full(const struct ir_conn *c)
 {
-    return c->n_requests >= c->rt->cfg.max_dispatches || c->n_oneways >= IR_MAX_ONEWAYS ||
-           c->request_bytes >= IR_MAX_DISPATCH_BYTES;
+    return c->n_requests >= c->limits.requests || c->n_oneways >= c->limits.oneways ||
+           c->request_bytes >= c->limits.bytes || c->behind;
 }
 
 /* Dispatches what waits, in order, up to the limit. */
@@ -48,12 +55,16 @@ static void backlog_run(struct ir_conn *c)
 {
     while (!ib_list_empty(&c->backlog) && !c->closing) {
         struct ir_backlog *b = IB_CONTAINER(c->backlog.next, struct ir_backlog, node);
+        bool first = true;
         for (; b->left > 0; b->left--) {
             if (full(c)) {
                 hold(c, true);
                 return;
             }
-            int r = ir_dispatch(c, &b->in, b->type, b->compression, b->block);
+            bool offered = b->type == IC_BATCH && c->adapter && c->adapter->batched;
+            bool taken = offered && ir_dispatch_batched(c, &b->in, first);
+            first = false;
+            int r = taken ? 0 : ir_dispatch(c, &b->in, b->type, b->compression, b->block);
             if (r) {
                 ic_conn_abort(c->net, r, "malformed request");
                 b->left = 0;
@@ -97,7 +108,8 @@ static void on_frame(void *arg, struct ic_conn *net, const struct ic_frame *f)
 {
     struct ir_conn *c = arg;
     c->received = true;
-    ir_trace_message(c->rt, false, f->type, f->compression, f->body, (struct ib_span){NULL, 0});
+    if (c->rt->cfg.trace_protocol)
+        ir_trace_message(c->rt, false, f->type, f->compression, f->body, (struct ib_span){NULL, 0});
     if (f->type == IC_REPLY) {
         on_reply(c, f);
         return;
@@ -116,6 +128,7 @@ static void on_active(void *arg, struct ic_conn *net)
     (void)net;
     struct ir_conn *c = arg;
     c->active = true;
+    ir_observe_active(c);
     ir_trace_conn(c, c->incoming ? "accepted" : "established");
     if (c->entry)
         ir_pool_active(c->entry);
@@ -148,12 +161,42 @@ static void on_heartbeat(void *arg, struct ic_conn *net)
         c->heartbeat(c->heartbeat_arg, c);
 }
 
+static void unfollow(struct ir_conn *c)
+{
+    if (!c->behind)
+        return;
+    ib_list_remove(&c->behind_node);
+    c->behind = NULL;
+    ic_conn_hold(c->net, false);
+    if (!ib_list_empty(&c->backlog))
+        ic_loop_defer(c->rt->loop, &c->resume, on_resume, c);
+}
+
+/* Those who waited for this connection are read again. */
+static void let_go(struct ir_conn *c)
+{
+    while (!ib_list_empty(&c->followers))
+        unfollow(IB_CONTAINER(c->followers.next, struct ir_conn, behind_node));
+}
+
 static void on_drained(void *arg, struct ic_conn *net)
 {
-    (void)net;
     struct ir_conn *c = arg;
+    let_go(c);
     IB_LIST_FOREACH_SAFE(node, &c->calls)
     ir_call_drained(IB_CONTAINER(node, struct ir_call, conn_node));
+    /* A hook that makes the queue long again waits for the next time. */
+    while (!ib_list_empty(&c->drain_hooks) && !ic_conn_congested(net)) {
+        struct ir_drain_hook *h = IB_CONTAINER(c->drain_hooks.next, struct ir_drain_hook, node);
+        ib_list_remove(&h->node);
+        h->fn(h, c);
+    }
+}
+
+static void on_resolved(void *arg, struct ic_conn *net, const struct ib_err *err)
+{
+    (void)net;
+    ir_observe_resolved(arg, err);
 }
 
 static void tell_hooks(struct ir_conn *c, const struct ib_err *why)
@@ -171,6 +214,7 @@ static void conn_end(struct ir_conn *c, const struct ib_err *why)
     struct ir_runtime *rt = c->rt;
     c->closing = true;
     ir_trace_closed(c, why);
+    ir_observe_closed(c, why);
     stop_sharing(c, why);
     while (!ib_list_empty(&c->calls)) {
         struct ir_call *call = IB_CONTAINER(c->calls.next, struct ir_call, conn_node);
@@ -179,6 +223,11 @@ static void conn_end(struct ir_conn *c, const struct ib_err *why)
     while (!ib_list_empty(&c->requests))
         ir_request_orphan(IB_CONTAINER(c->requests.next, struct ir_request, conn_node));
     tell_hooks(c, why);
+    let_go(c);
+    unfollow(c);
+    while (!ib_list_empty(&c->drain_hooks))
+        ib_list_remove(c->drain_hooks.next);
+    ir_batch_drop(c);
     while (!ib_list_empty(&c->backlog))
         backlog_drop(IB_CONTAINER(c->backlog.next, struct ir_backlog, node));
     ic_loop_undefer(rt->loop, &c->resume);
@@ -201,6 +250,7 @@ static const struct ic_conn_events conn_events = {
     .on_drained = on_drained,
     .on_closing = on_closing,
     .on_heartbeat = on_heartbeat,
+    .on_resolved = on_resolved,
 };
 
 static struct ir_conn *conn_new(struct ir_runtime *rt, int32_t timeout)
@@ -217,6 +267,10 @@ static struct ir_conn *conn_new(struct ir_runtime *rt, int32_t timeout)
     ib_list_init(&c->calls);
     ib_list_init(&c->requests);
     ib_list_init(&c->backlog);
+    ib_list_init(&c->behind_node);
+    ib_list_init(&c->followers);
+    ib_list_init(&c->drain_hooks);
+    c->limits = (struct ir_limits){rt->cfg.max_dispatches, IR_MAX_ONEWAYS, IR_MAX_DISPATCH_BYTES};
     ib_list_append(&rt->conns, &c->node);
     return c;
 }
@@ -233,20 +287,32 @@ struct ir_conn *ir_conn_accept(struct ir_adapter *a, struct ic_conn *net, int32_
     return c;
 }
 
+static bool may_connect(void *arg, const struct iw_endpoint *ep, const struct sockaddr *sa)
+{
+    const struct ir_conn *c = arg;
+    return c->rt->guard(c->rt->guard_arg, c->guard, ep, sa);
+}
+
 struct ir_conn *ir_conn_open(struct ir_runtime *rt, const struct iw_endpoint *ep, const struct ic_conn_config *cfg,
-                             struct ir_pool_entry *entry)
+                             struct ir_pool_entry *entry, uint8_t guard)
 {
     struct ir_conn *c = conn_new(rt, ep->timeout);
+    struct ic_conn_config guarded = *cfg;
     if (!c)
         return NULL;
     ir_trace_connect(rt, ep);
-    c->net = ic_connect(rt->loop, ep, rt->tls, cfg, &conn_events, c);
+    c->guard = guard;
+    guarded.may_connect = guard && rt->guard ? may_connect : NULL;
+    guarded.may_connect_arg = c;
+    c->net = ic_connect(rt->loop, ep, rt->tls, &guarded, &conn_events, c);
     if (!c->net) {
         ib_list_remove(&c->node);
         free(c);
         return NULL;
     }
     c->entry = entry;
+    if (rt->metrics->establishment.on || rt->metrics->lookup.on)
+        ir_observe_attempt(c, ep);
     return c;
 }
 
@@ -273,9 +339,7 @@ int32_t ir_conn_next_id(struct ir_conn *c)
     for (;;) {
         int32_t id = c->next_id;
         c->next_id = id == INT32_MAX ? 1 : id + 1;
-        struct ir_call *other;
-        HASH_FIND(hh, c->outstanding, &id, sizeof(id), other);
-        if (!other)
+        if (!find_call(c, id))
             return id;
     }
 }
@@ -290,6 +354,30 @@ void ir_conn_on_close(struct ir_conn *c, struct ir_conn_hook *hook)
 void ir_conn_off_close(struct ir_conn_hook *hook)
 {
     ib_list_remove(&hook->node);
+}
+
+void ir_conn_on_drained(struct ir_conn *c, struct ir_drain_hook *hook)
+{
+    ib_list_append(&c->drain_hooks, &hook->node);
+}
+
+bool ir_conn_hold_back(struct ir_conn *c, struct ir_conn *by)
+{
+    if (c->behind || !ic_conn_congested(by->net))
+        return true;
+    for (const struct ir_conn *b = by; b; b = b->behind) {
+        if (b == c)
+            return false;
+    }
+    c->behind = by;
+    ib_list_append(&by->followers, &c->behind_node);
+    ic_conn_hold(c->net, true);
+    return true;
+}
+
+void ir_conn_set_limits(struct ir_conn *c, const struct ir_limits *l)
+{
+    c->limits = *l;
 }
 
 void ir_conn_on_heartbeat(struct ir_conn *c, void (*fn)(void *arg, struct ir_conn *c), void *arg)
@@ -308,12 +396,19 @@ uint64_t ir_conn_id(const struct ir_conn *c)
     return c->id;
 }
 
+/* Gracefully: what was to leave with others leaves before. */
+void ir_conn_shut(struct ir_conn *c)
+{
+    ir_batch_flush(c);
+    ic_conn_close(c->net);
+}
+
 void ir_conn_close(struct ir_conn *c, bool forcibly)
 {
     if (forcibly)
         ic_conn_abort(c->net, IB_ECLOSEDLOCAL, ib_err_text(IB_ECLOSEDLOCAL));
     else
-        ic_conn_close(c->net);
+        ir_conn_shut(c);
 }
 
 void ir_conn_set_adapter(struct ir_conn *c, struct ir_adapter *adapter)

@@ -140,3 +140,33 @@ int ir_process_setup(const struct ir_properties *props, struct ib_err *err)
         rc = change_user(user, err);
     return rc;
 }
+
+static int open_file(const struct ir_properties *props, const char *path, struct ib_log *log, struct ib_err *err)
+{
+    int size_max = 0;
+    int rc = ir_properties_int(props, "Ice.LogFile.SizeMax", 0, &size_max, err);
+
+    if (rc != 0)
+        return rc;
+    rc = ib_log_open(log, path, size_max, err);
+    return rc != 0 ? ib_err_wrap(err, "property Ice.LogFile") : 0;
+}
+
+int ir_log_open(const struct ir_properties *props, const char *program, struct ib_log **log, struct ib_err *err)
+{
+    const char *path = ir_properties_get(props, "Ice.LogFile");
+    int use_syslog = 0;
+    int rc = ir_properties_int(props, "Ice.UseSyslog", 0, &use_syslog, err);
+
+    *log = ib_log_new(program);
+    if (*log == NULL)
+        return ib_err_set(err, IB_ENOMEM, "%s", ib_err_text(IB_ENOMEM));
+    if (rc != 0)
+        return rc;
+    if (use_syslog > 0 && *path != 0)
+        return ib_err_set(err, IB_ECONFIG,
+                          "Both syslog and file logger cannot be enabled: remove Ice.UseSyslog or Ice.LogFile");
+    if (use_syslog > 0)
+        return ib_log_open_syslog(*log, ir_properties_get_or(props, "Ice.SyslogFacility", "LOG_USER"), err);
+    return *path != 0 ? open_file(props, path, *log, err) : 0;
+}

@@ -3,6 +3,7 @@
 #ifndef IR_DAEMON_PRIV_H
 #define IR_DAEMON_PRIV_H
 
+#include <moulin/base/log.h>
 #include <moulin/rpc/properties.h>
 
 struct ir_daemon {
@@ -18,5 +19,9 @@ int ir_daemon_fork(struct ir_daemon *d, int *parent_status, struct ib_err *err) 
 int ir_daemon_ready(struct ir_daemon *d, const struct ir_properties *props, struct ib_err *err) IB_MUST_CHECK;
 /* Ice.StdOut, Ice.StdErr, Ice.ChangeUser. */
 int ir_process_setup(const struct ir_properties *props, struct ib_err *err) IB_MUST_CHECK;
+/* Ice.LogFile, Ice.LogFile.SizeMax, Ice.UseSyslog, Ice.SyslogFacility. The caller frees *log, which writes to stderr
+   after an error; NULL: no memory. */
+int ir_log_open(const struct ir_properties *props, const char *program, struct ib_log **log,
+                struct ib_err *err) IB_MUST_CHECK;
 
 #endif

@@ -65,10 +65,14 @@ static void reply_ids(struct ir_request *rq, const struct iw_iface *iface)
 static bool dispatch_builtin(struct ir_request *rq, struct ir_servant *s)
 {
     const struct iw_iface *iface = s->iface;
+    static const char prefix[] = "ice_";
+    const struct ib_str name = rq->info.operation;
+    if (name.n < sizeof(prefix) - 1 || memcmp(name.p, prefix, sizeof(prefix) - 1) != 0)
+        return false;
     static const struct iw_op *const ops[] = {&ir_op_ice_ping, &ir_op_ice_isA, &ir_op_ice_id, &ir_op_ice_ids};
     const struct iw_op *op = NULL;
     for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++) {
-        if (ib_str_is(rq->info.operation, ops[i]->name))
+        if (ib_str_is(name, ops[i]->name))
             op = ops[i];
     }
     if (!op)
@@ -137,31 +141,80 @@ static void dispatch_request(struct ir_request *rq)
         dispatch_typed(rq, s);
 }
 
-static void request_free(struct ir_request *rq)
+bool ir_dispatch_batched(struct ir_conn *c, struct iw_in *in, bool first)
 {
-    ib_arena_fini(&rq->arena);
-    ib_block_unref(rq->info.block);
-    free(rq);
+    const struct iw_in start = *in;
+    struct ir_request_info info;
+    struct ib_arena arena;
+    bool taken = false;
+    if (c->rt->metrics->dispatch.on || c->rt->metrics->invocation.on)
+        return false; /* they look at each request */
+    ib_arena_init(&arena, c->rt->cfg.arena_limit);
+    if (ir_request_parse(in, IC_BATCH, &arena, &info) == 0) {
+        const struct ib_span header = {start.p, (size_t)(info.context_raw.p - start.p)};
+        taken = c->adapter->batched(c->adapter->batched_arg, c, &info, header, first);
+    }
+    ib_arena_fini(&arena);
+    if (!taken)
+        *in = start;
+    return taken;
 }
 
-int ir_dispatch(struct ir_conn *c, struct iw_in *in, uint8_t type, uint8_t compression, struct ib_block *block)
+static int take_request(struct ir_runtime *rt, struct iw_in *in, uint8_t type, uint8_t compression,
+                        struct ib_block *block, struct ir_request **out)
 {
-    struct ir_request *rq = calloc(1, sizeof(*rq));
+    struct ir_request *rq = ir_request_take(rt);
     if (!rq)
         return IB_ENOMEM;
-    ib_arena_init(&rq->arena, c->rt->cfg.arena_limit);
-    const uint8_t *start = in->p;
     int r = ir_request_parse(in, type, &rq->arena, &rq->info);
     if (r) {
-        request_free(rq);
+        ir_request_give(rt, rq);
         return r;
     }
     rq->info.compression = compression;
     rq->info.block = ib_block_ref(block);
-    rq->rt = c->rt;
+    rq->rt = rt;
+    ib_list_append(&rt->requests, &rq->node);
+    *out = rq;
+    return 0;
+}
+
+static void run_request(struct ir_request *rq)
+{
+    rq->in_dispatch = true;
+    dispatch_request(rq);
+    rq->in_dispatch = false;
+    if (rq->answered)
+        ir_request_give(rq->rt, rq);
+}
+
+int ir_dispatch_datagram(struct ir_adapter *a, struct iw_in *in, uint8_t type, uint8_t compression,
+                         struct ib_block *block)
+{
+    const uint8_t *start = in->p;
+    struct ir_request *rq;
+    int r = take_request(a->rt, in, type, compression, block, &rq);
+    if (r)
+        return r;
+    rq->adapter = a;
+    ib_list_init(&rq->conn_node);
+    rq->datagram = true;
+    a->n_datagrams++;
+    if (a->rt->metrics->dispatch.on)
+        ir_observe_request(rq, (size_t)(in->p - start) - (type == IC_REQUEST ? 4 : 0));
+    run_request(rq);
+    return 0;
+}
+
+int ir_dispatch(struct ir_conn *c, struct iw_in *in, uint8_t type, uint8_t compression, struct ib_block *block)
+{
+    const uint8_t *start = in->p;
+    struct ir_request *rq;
+    int r = take_request(c->rt, in, type, compression, block, &rq);
+    if (r)
+        return r;
     rq->adapter = c->adapter;
     rq->conn = c;
-    ib_list_append(&c->rt->requests, &rq->node);
     ib_list_append(&c->requests, &rq->conn_node);
     rq->bytes = IR_REQUEST_BYTES + (size_t)(in->p - start);
     c->n_requests++;
@@ -169,12 +222,55 @@ int ir_dispatch(struct ir_conn *c, struct iw_in *in, uint8_t type, uint8_t compr
         c->n_oneways++;
     c->request_bytes += rq->bytes;
     ic_conn_dispatching(c->net, +1);
+    if (c->rt->metrics->dispatch.on) /* without the request id, as real peers count */
+        ir_observe_request(rq, (size_t)(in->p - start) - (type == IC_REQUEST ? 4 : 0));
 
+    run_request(rq);
+    return 0;
+}
+
+/* --- from another loop -------------------------------------------------------------------------------------------- */
+
+struct ib_block *ir_request_copy(const struct ir_request *rq)
+{
+    const struct ir_request_info *info = &rq->info;
+    struct ib_block *copy = NULL;
+    struct ib_buf b;
+    ib_buf_init(&b);
+    if (info->type == IC_REQUEST)
+        ib_buf_put_i32(&b, info->request_id);
+    ir_header_encode(&b, &info->id, info->has_facet, info->facet, info->operation, info->mode);
+    ib_buf_put(&b, info->context_raw.p, info->context_raw.n);
+    ib_buf_put(&b, info->params.p, info->params.n);
+    if (ib_buf_ok(&b) && (copy = ib_block_new(b.n)))
+        memcpy(copy->p, b.p, b.n);
+    ib_buf_fini(&b);
+    return copy;
+}
+
+int ir_adapter_dispatch(struct ir_adapter *a, struct ib_block *copy, uint8_t type, const struct ir_answer *answer)
+{
+    struct iw_in in = iw_in((struct ib_span){copy->p, copy->n});
+    struct ir_runtime *rt = a->rt;
+    struct ir_request *rq = rt ? ir_request_take(rt) : NULL;
+    if (!rq)
+        return rt ? IB_ENOMEM : IB_EDESTROYED;
+    int r = ir_request_parse(&in, type, &rq->arena, &rq->info);
+    if (r) {
+        ir_request_give(rt, rq);
+        return r;
+    }
+    rq->info.block = ib_block_ref(copy);
+    rq->rt = rt;
+    rq->adapter = a;
+    rq->answer = answer;
+    ib_list_init(&rq->conn_node);
+    ib_list_append(&rt->requests, &rq->node);
     rq->in_dispatch = true;
     dispatch_request(rq);
     rq->in_dispatch = false;
     if (rq->answered)
-        request_free(rq);
+        ir_request_give(rt, rq);
     return 0;
 }
 

@@ -11,8 +11,10 @@ static bool is_secure(const struct iw_endpoint *e)
 
 static bool usable(const struct ir_call *c, const struct iw_endpoint *e)
 {
-    if (e->opaque || (e->type != IW_EP_TCP && e->type != IW_EP_WS && !is_secure(e)))
-        return false; /* udp too: calls of this runtime are never datagrams */
+    if (e->opaque || c->datagram)
+        return !e->opaque && e->type == IW_EP_UDP && !c->proxy->secure && !c->rt->cfg.override_secure;
+    if (e->type != IW_EP_TCP && e->type != IW_EP_WS && !is_secure(e))
+        return false;
     if (is_secure(e))
         return c->rt->tls != NULL;
     return !c->proxy->secure && !c->rt->cfg.override_secure;
@@ -51,8 +53,16 @@ int ir_endpoint_select(struct ir_call *c, const struct iw_proxy *where)
     const struct ir_config *cfg = &c->rt->cfg;
     if (where != c->proxy && !(where = iw_proxy_copy(where, &c->arena)))
         return IB_ENOMEM;
-    const struct iw_endpoint *eps = where->endpoints;
+    struct iw_endpoint *eps = where->endpoints; /* of a copy, or of the call's own proxy */
     size_t n = where->n_endpoints;
+    if (n == 1 && c->rt->defaults.override_timeout == INT32_MIN) { /* nothing to choose or to change */
+        if (!usable(c, eps))
+            return IB_ENOENDPOINT;
+        c->candidates = eps;
+        c->tried = IB_ARENA_NEW(&c->arena, bool);
+        c->n_candidates = c->tried ? 1 : 0;
+        return c->tried ? 0 : IB_ENOMEM;
+    }
     struct iw_endpoint *v = IB_ARENA_ARRAY(&c->arena, n ? n : 1, struct iw_endpoint);
     struct iw_endpoint *scratch = IB_ARENA_ARRAY(&c->arena, n ? n : 1, struct iw_endpoint);
     bool *tried = IB_ARENA_ARRAY(&c->arena, n ? n : 1, bool);

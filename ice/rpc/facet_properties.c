@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Admin facet "Properties": reads and changes the runtime's properties (ice-protocol 19.2). */
 #include "admin_priv.h"
+#include "rpc_priv.h"
 
 #include <moulin/base/log.h>
 #include <slice/Ice/PropertiesAdmin_rpc.h>
+
+#include <stdlib.h>
 
 static void get_one(void *self, struct ir_request *rq, const struct Ice_PropertiesAdmin_getProperty_in *in)
 {
@@ -63,6 +66,63 @@ static void trace_change(const struct ir_admin *admin, const struct Ice_Property
                  key, level > 1 && e->value.n != 0 ? " = " : "", level > 1 ? value : "");
 }
 
+/* --- what runtimes on other loops have to know: which metrics are wanted ------------------------------------------ */
+
+struct telling {
+    struct ir_runtime *own;
+    struct ir_request *rq;
+    struct ib_arena arena; /* of the copies */
+    struct Ice_PropertyDict changes;
+};
+
+static void each(void *arg, unsigned i, struct ir_runtime *rt)
+{
+    static const char prefix[] = "IceMX.";
+    const size_t n = sizeof(prefix) - 1;
+    const struct telling *t = arg;
+    (void)i;
+    for (size_t k = 0; k < t->changes.n && rt != t->own; k++) {
+        const struct Ice_PropertyDict_entry *e = &t->changes.v[k];
+        if (e->key.n <= n || memcmp(e->key.p, prefix, n) != 0)
+            continue;
+        if (ir_properties_set(rt->props, ib_cstr(e->key), ib_cstr(e->value)) == IB_ENOMEM)
+            ib_log_error(rt->log, "a change of properties did not reach every loop: %s", ib_err_text(IB_ENOMEM));
+    }
+    ir_metrics_configure(rt->metrics);
+}
+
+static void done(void *arg, bool complete)
+{
+    const struct telling *t = arg;
+    if (complete)
+        Ice_PropertiesAdmin_setProperties_reply(t->rq, NULL);
+    else
+        ir_request_fail_local(t->rq, IB_ETIMEOUT, ib_err_text(IB_ETIMEOUT));
+}
+
+static void forget(void *arg)
+{
+    struct telling *t = arg;
+    ib_arena_fini(&t->arena);
+    free(t);
+}
+
+static void tell_others(struct ir_admin *admin, struct ir_request *rq, const struct Ice_PropertyDict *changes)
+{
+    static const struct ir_admin_round round = {.each = each, .done = done, .forget = forget};
+    struct telling *t = calloc(1, sizeof(*t));
+    if (t) {
+        t->own = admin->rt;
+        t->rq = rq;
+        ib_arena_init(&t->arena, 0);
+        if (iw_copy(&Ice_PropertyDict_type, changes, &t->arena, &t->changes) == 0 &&
+            ir_admin_ask(admin, &round, t) == 0)
+            return;
+        forget(t);
+    }
+    ir_request_fail_local(rq, IB_ENOMEM, "out of memory");
+}
+
 static void set_many(void *self, struct ir_request *rq, const struct Ice_PropertiesAdmin_setProperties_in *in)
 {
     struct ir_admin *admin = self;
@@ -80,7 +140,7 @@ static void set_many(void *self, struct ir_request *rq, const struct Ice_Propert
         if (rc == 0 && (had || e->value.n != 0))
             trace_change(admin, e, had);
     }
-    Ice_PropertiesAdmin_setProperties_reply(rq, NULL);
+    tell_others(admin, rq, &in->newProperties);
 }
 
 const struct Ice_PropertiesAdmin_servant ir_facet_properties = {

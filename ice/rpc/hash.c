@@ -9,12 +9,12 @@ struct sip {
     uint64_t v0, v1, v2, v3;
 };
 
-static uint64_t rotl(uint64_t x, int b)
+static inline uint64_t rotl(uint64_t x, int b)
 {
     return (x << b) | (x >> (64 - b));
 }
 
-static void sip_round(struct sip *s)
+static inline void sip_round(struct sip *s)
 {
     s->v0 += s->v1;
     s->v1 = rotl(s->v1, 13) ^ s->v0;
@@ -28,21 +28,26 @@ static void sip_round(struct sip *s)
     s->v2 = rotl(s->v2, 32);
 }
 
-static void sip_word(struct sip *s, uint64_t m)
+static inline void sip_word(struct sip *s, uint64_t m)
 {
     s->v3 ^= m;
     sip_round(s);
     s->v0 ^= m;
 }
 
-uint32_t ir_hash(const void *key, size_t n)
+static uint64_t hash_key[2]; /* written before main, then only read */
+
+__attribute__((constructor)) static void read_key(void)
 {
-    uint64_t k[2] = {0, 0};
     const void *random = (const void *)getauxval(AT_RANDOM); /* 16 bytes; getauxval(3) */
     if (random)
-        memcpy(k, random, sizeof(k));
-    struct sip s = {k[0] ^ 0x736f6d6570736575u, k[1] ^ 0x646f72616e646f6du, k[0] ^ 0x6c7967656e657261u,
-                    k[1] ^ 0x7465646279746573u};
+        memcpy(hash_key, random, sizeof(hash_key));
+}
+
+uint32_t ir_hash(const void *key, size_t n)
+{
+    struct sip s = {hash_key[0] ^ 0x736f6d6570736575u, hash_key[1] ^ 0x646f72616e646f6du,
+                    hash_key[0] ^ 0x6c7967656e657261u, hash_key[1] ^ 0x7465646279746573u};
     const uint8_t *p = key;
     uint64_t last = (uint64_t)n << 56;
     for (; n >= 8; n -= 8, p += 8) {

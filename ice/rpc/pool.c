@@ -18,6 +18,7 @@ struct ir_pool_entry {
 struct ir_pool {
     struct ir_runtime *rt;
     struct ir_pool_entry *entries; /* uthash by key */
+    struct ir_pool_entry *last; /* found: most calls go where the one before went */
 };
 
 struct ir_pool *ir_pool_new(struct ir_runtime *rt)
@@ -34,37 +35,67 @@ void ir_pool_free(struct ir_pool *p)
 }
 
 /* Everything that makes an endpoint distinct. The compress flag does not. */
-static void key_put(struct ib_buf *b, const struct iw_endpoint *e)
+struct key {
+    int32_t numbers[7]; /* guard, type, port, timeout, lengths of the texts: no two endpoints share a key */
+    struct ib_str texts[3];
+};
+
+static struct key key_of(const struct iw_endpoint *e, uint8_t guard)
 {
-    ib_buf_put_i16(b, e->type);
-    ib_buf_put_i32(b, e->port);
-    ib_buf_put_i32(b, e->timeout);
-    iw_out_str(b, e->host);
-    iw_out_str(b, e->source_address);
-    iw_out_str(b, e->type == IW_EP_WS || e->type == IW_EP_WSS ? e->resource : IB_STR(""));
+    struct key k = {.texts = {e->host, e->source_address, IB_STR("")}};
+    if (e->type == IW_EP_WS || e->type == IW_EP_WSS)
+        k.texts[2] = e->resource;
+    k.numbers[0] = guard;
+    k.numbers[1] = e->type;
+    k.numbers[2] = e->port;
+    k.numbers[3] = e->timeout;
+    for (int i = 0; i < 3; i++)
+        k.numbers[4 + i] = (int32_t)k.texts[i].n;
+    return k;
 }
 
-static struct ir_pool_entry *entry_find(struct ir_pool *p, const struct iw_endpoint *ep)
+static size_t key_size(const struct key *k)
 {
-    struct ib_buf key;
-    ib_buf_init(&key);
-    key_put(&key, ep);
+    return sizeof(k->numbers) + k->texts[0].n + k->texts[1].n + k->texts[2].n;
+}
+
+static void key_write(const struct key *k, uint8_t *out)
+{
+    memcpy(out, k->numbers, sizeof(k->numbers));
+    out += sizeof(k->numbers);
+    for (int i = 0; i < 3; i++) {
+        memcpy(out, ib_cstr(k->texts[i]), k->texts[i].n);
+        out += k->texts[i].n;
+    }
+}
+
+static struct ir_pool_entry *entry_find(struct ir_pool *p, const struct iw_endpoint *ep, uint8_t guard)
+{
+    struct key k = key_of(ep, guard);
+    size_t n = key_size(&k);
+    IB_UNINIT uint8_t small[256];
+    uint8_t *key = n <= sizeof(small) ? small : malloc(n);
     struct ir_pool_entry *e = NULL;
-    if (ib_buf_ok(&key))
-        HASH_FIND(hh, p->entries, key.p, key.n, e);
-    ib_buf_fini(&key);
+    if (key) {
+        key_write(&k, key);
+        if (p->last && p->last->n_key == n && memcmp(p->last->key, key, n) == 0)
+            e = p->last;
+        else
+            HASH_FIND(hh, p->entries, key, n, e);
+        p->last = e;
+    }
+    if (key != small)
+        free(key);
     return e;
 }
 
-static struct ir_pool_entry *entry_new(struct ir_pool *p, const struct iw_endpoint *ep)
+static struct ir_pool_entry *entry_new(struct ir_pool *p, const struct iw_endpoint *ep, uint8_t guard)
 {
-    struct ib_buf key;
-    ib_buf_init(&key);
-    key_put(&key, ep);
-    struct ir_pool_entry *e = ib_buf_ok(&key) ? calloc(1, sizeof(*e) + key.n) : NULL;
+    struct key k = key_of(ep, guard);
+    struct ir_pool_entry *e = calloc(1, sizeof(*e) + key_size(&k));
     if (e) {
-        memcpy(e->key, key.p, key.n);
-        e->n_key = key.n;
+        key_write(&k, e->key);
+        e->n_key = key_size(&k);
         e->pool = p;
         ib_list_init(&e->waiters);
         HASH_ADD_KEYPTR(hh, p->entries, e->key, e->n_key, e);
@@ -73,14 +104,13 @@ static struct ir_pool_entry *entry_new(struct ir_pool *p, const struct iw_endpoi
             e = NULL;
         }
     }
-    ib_buf_fini(&key);
     return e;
 }
 
 struct ir_conn *ir_pool_find(struct ir_pool *p, struct ir_call *c)
 {
     for (size_t i = 0; i < c->n_candidates; i++) {
-        struct ir_pool_entry *e = entry_find(p, &c->candidates[i]);
+        struct ir_pool_entry *e = entry_find(p, &c->candidates[i], c->guard);
         if (e && e->active) {
             c->chosen = i;
             return e->conn;
@@ -98,7 +128,7 @@ static int32_t or_override(int32_t override, int32_t otherwise)
 static int entry_open(struct ir_pool *p, struct ir_call *c, const struct iw_endpoint *ep, struct ir_pool_entry **out)
 {
     const struct ir_config *cfg = &p->rt->cfg;
-    struct ir_pool_entry *e = entry_new(p, ep);
+    struct ir_pool_entry *e = entry_new(p, ep, c->guard);
     if (!e)
         return IB_ENOMEM;
     struct ic_conn_config cc = {
@@ -107,9 +137,10 @@ static int entry_open(struct ir_pool *p, struct ir_call *c, const struct iw_endp
         .timeout_ms = ep->timeout,
         .close_timeout_ms = or_override(cfg->close_timeout, ep->timeout),
         .acm = cfg->acm_client,
+        .pulse_s = cfg->pulse_s,
         .compression_level = cfg->compression_level,
     };
-    e->conn = ir_conn_open(p->rt, ep, &cc, e);
+    e->conn = ir_conn_open(p->rt, ep, &cc, e, c->guard);
     if (!e->conn) {
         HASH_DEL(p->entries, e);
         free(e);
@@ -128,7 +159,7 @@ int ir_pool_join(struct ir_pool *p, struct ir_call *c)
             continue;
         if (first == c->n_candidates)
             first = i;
-        e = entry_find(p, &c->candidates[i]); /* an attempt in progress is joined before one is started */
+        e = entry_find(p, &c->candidates[i], c->guard); /* an attempt in progress is joined before one is started */
         if (e)
             first = i;
     }
@@ -166,6 +197,7 @@ void ir_pool_active(struct ir_pool_entry *e)
 void ir_pool_gone(struct ir_pool_entry *e, const struct ib_err *why)
 {
     HASH_DEL(e->pool->entries, e);
+    e->pool->last = NULL;
     while (!ib_list_empty(&e->waiters)) {
         struct ir_call *c = IB_CONTAINER(e->waiters.next, struct ir_call, wait_node);
         ib_list_remove(&c->wait_node);

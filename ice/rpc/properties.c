@@ -224,7 +224,7 @@ int ir_properties_int(const struct ir_properties *p, const char *key, int otherw
     int32_t v = otherwise;
 
     if (e != NULL && !ir_parse_int(ib_str(e->value), &v))
-        return ib_err_set(err, IB_ECONFIG, "%s%sproperty %s is `%s': it must be a whole number", e->origin,
+        return ib_err_set(err, IB_ECONFIG, "%s%sproperty %s is `%s': it must be a whole number of 32 bits", e->origin,
                           e->origin[0] ? ": " : "", key, e->value);
     *out = v;
     return 0;
@@ -262,6 +262,123 @@ void ir_properties_each(const struct ir_properties *p, const char *prefix,
 
     for (size_t i = lower_bound(p, prefix); i < p->n && strncmp(p->v[i].key, prefix, len) == 0; i++)
         fn(arg, p->v[i].key, p->v[i].value);
+}
+
+/* --- reading again ----------------------------------------------------------------------------------------------- */
+
+static bool is_named(const char *key, const char *const *names)
+{
+    for (; *names != NULL; names++) {
+        size_t n = strlen(*names);
+
+        if ((*names)[n - 1] == '*' ? strncmp(key, *names, n - 1) == 0 : strcmp(key, *names) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Entries of files have "FILE:LINE"; what outranks them does not. */
+static bool is_from_file(const struct entry *e)
+{
+    return e->origin[0] != 0 && strcmp(e->origin, "command line") != 0;
+}
+
+static void remove_named(struct ir_properties *p, const char *const *names, bool of_files_only)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < p->n; i++) {
+        if (is_named(p->v[i].key, names) && (!of_files_only || is_from_file(&p->v[i])))
+            entry_fini(&p->v[i]);
+        else
+            p->v[kept++] = p->v[i];
+    }
+    p->n = kept;
+}
+
+static int merge(struct ir_properties *to, const struct ir_properties *files, const char *const *names)
+{
+    int rc = 0;
+
+    for (size_t i = 0; i < files->n && rc == 0; i++) {
+        const struct entry *e = &files->v[i];
+
+        if (is_named(e->key, names) && find(to, e->key) == NULL)
+            rc = set(to, e->key, e->value, e->origin);
+    }
+    return rc;
+}
+
+/* What the files say otherwise now though nobody reads it again: somebody may think it is in force. */
+static void warn_fixed(struct ir_properties *fresh, const struct ir_properties *files, const char *const *names)
+{
+    for (size_t i = 0; i < files->n; i++) {
+        const struct entry *now = &files->v[i], *old = find(fresh, now->key);
+
+        if (!is_named(now->key, names) && (old == NULL || (is_from_file(old) && strcmp(old->value, now->value) != 0)))
+            ir_properties_warn(fresh, "%s: `%s' has changed: restart to put it in force", now->origin, now->key);
+    }
+    for (size_t i = 0; i < fresh->n; i++) {
+        const struct entry *old = &fresh->v[i];
+
+        if (!is_named(old->key, names) && is_from_file(old) && find(files, old->key) == NULL)
+            ir_properties_warn(fresh, "`%s' is not in the configuration any more: restart to undo it", old->key);
+    }
+}
+
+struct ir_properties *ir_properties_reread(const struct ir_properties *p, const char *const *names, struct ib_err *err)
+{
+    struct ir_properties *fresh = ir_properties_copy(p), *files = ir_properties_new();
+    int rc = fresh != NULL && files != NULL ? ir_properties_load_list(files, ir_properties_get(p, "Ice.Config"), err)
+                                            : ib_err_set(err, IB_ENOMEM, "out of memory");
+
+    if (rc == 0) {
+        warn_fixed(fresh, files, names);
+        remove_named(fresh, names, true);
+        rc = merge(fresh, files, names);
+        if (rc != 0)
+            ib_err_set(err, rc, "reading the configuration again: %s", ib_err_text(rc));
+    }
+    ir_properties_free(files);
+    if (rc != 0) {
+        ir_properties_free(fresh);
+        return NULL;
+    }
+    return fresh;
+}
+
+static int reserve(struct ir_properties *p, size_t more)
+{
+    struct entry *v;
+
+    if (p->n + more <= p->cap)
+        return 0;
+    v = realloc(p->v, (p->n + more) * sizeof(*v));
+    if (v == NULL)
+        return IB_ENOMEM;
+    p->v = v;
+    p->cap = p->n + more;
+    return 0;
+}
+
+int ir_properties_adopt(struct ir_properties *p, struct ir_properties *from, const char *const *names)
+{
+    int rc = reserve(p, from->n);
+    size_t kept = 0;
+
+    if (rc != 0)
+        return rc;
+    remove_named(p, names, false);
+    for (size_t i = 0; i < from->n; i++) {
+        struct entry e = from->v[i];
+
+        if (is_named(e.key, names))
+            (void)insert_at(p, lower_bound(p, e.key), e); /* there is room, and from is no larger than a set may be */
+        else
+            from->v[kept++] = e;
+    }
+    from->n = kept;
+    return 0;
 }
 
 /* --- the line grammar ------------------------------------------------------------------------------------------ */

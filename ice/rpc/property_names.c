@@ -268,7 +268,57 @@ static const char *const known[] = {
     "IceStorm.*",
     "IceStormAdmin.*",
     "Freeze.*",
-    "Moulin.*",
+    "Moulin.Gateway.AuditLog",
+    "Moulin.Gateway.AuthTimeout",
+    "Moulin.Gateway.AuthUser",
+    "Moulin.Gateway.AuthWorkers",
+    "Moulin.Gateway.CertificateUsers",
+    "Moulin.Gateway.Client.Queue.MaxBytes",
+    "Moulin.Gateway.Client.Queue.MaxMessages",
+    "Moulin.Gateway.Filter.Loopback",
+    "Moulin.Gateway.HideErrors",
+    "Moulin.Gateway.LoginTimeout",
+    "Moulin.Gateway.MaxConnections",
+    "Moulin.Gateway.MaxSessions",
+    "Moulin.Gateway.MaxSessionsPerUser",
+    "Moulin.Gateway.MaxUnauthenticated",
+    "Moulin.Gateway.PamDirectory",
+    "Moulin.Gateway.PamService",
+    "Moulin.Gateway.ProxyProtocol",
+    "Moulin.Gateway.Server.Queue.MaxBytes",
+    "Moulin.Gateway.Server.Queue.MaxMessages",
+    "Moulin.Gateway.Server.Queue.Overflow",
+    "Moulin.Gateway.SessionLifetime",
+    "Moulin.Gateway.Throttle.Concurrent",
+    "Moulin.Gateway.Throttle.Entries",
+    "Moulin.Gateway.Throttle.Failures",
+    "Moulin.Gateway.Throttle.Forget",
+    "Moulin.Gateway.Throttle.MaxPenalty",
+    "Moulin.Gateway.Verifiers",
+    "Moulin.Heartbeat",
+    "Moulin.MaxDispatches",
+    "Moulin.Registry.AdminPamDirectory",
+    "Moulin.Registry.AdminPamService",
+    "Moulin.Registry.AdminVerifiers",
+    "Moulin.Registry.AuthTimeout",
+    "Moulin.Registry.AuthUser",
+    "Moulin.Registry.AuthWorkers",
+    "Moulin.Registry.DynamicGroupFilter<proxy>",
+    "Moulin.Registry.GroupFilter.*",
+    "Moulin.Registry.MinReplicas",
+    "Moulin.Registry.PamDirectory",
+    "Moulin.Registry.PamService",
+    "Moulin.Registry.ReplicaAckTimeout",
+    "Moulin.Registry.SecondMaster",
+    "Moulin.Registry.TypeFilter.*",
+    "Moulin.Registry.Verifiers",
+    "Moulin.Storm.ForceMajority",
+    "Moulin.Storm.Queue.MaxBytes",
+    "Moulin.Storm.ReplyTimeout",
+    "Moulin.Storm.Services",
+    "Moulin.Storm.WaitTimeout",
+    "Moulin.VerifierOptional",
+    "Moulin.Workers",
 };
 
 size_t ir_reserved_prefix(const char *key)
@@ -347,4 +397,88 @@ enum ir_name_verdict ir_property_name_check(const char *key, char *meant, size_t
     }
     ib_buf_fini(&found);
     return IR_NAME_UNKNOWN;
+}
+
+/* --- near misses -------------------------------------------------------------------------------------------------- */
+
+#define NAME_MAX_LEN 96 /* no known name is longer */
+#define MISSES_MAX 3
+
+static unsigned least(unsigned a, unsigned b)
+{
+    return a < b ? a : b;
+}
+
+/* Insertions, deletions, replacements and swaps of neighbours between two names, whatever their case. */
+static unsigned distance(const char *a, const char *b)
+{
+    unsigned rows[3][NAME_MAX_LEN + 1];
+    size_t n = strlen(a), m = strlen(b);
+    for (size_t j = 0; j <= m; j++)
+        rows[0][j] = (unsigned)j;
+    for (size_t i = 1; i <= n; i++) {
+        unsigned *row = rows[i % 3], *up = rows[(i + 2) % 3], *up2 = rows[(i + 1) % 3];
+        row[0] = (unsigned)i;
+        for (size_t j = 1; j <= m; j++) {
+            bool same = strncasecmp(a + i - 1, b + j - 1, 1) == 0;
+            row[j] = least(least(up[j], row[j - 1]) + 1, up[j - 1] + !same);
+            if (i > 1 && j > 1 && strncasecmp(a + i - 1, b + j - 2, 1) == 0 &&
+                strncasecmp(a + i - 2, b + j - 1, 1) == 0)
+                row[j] = least(row[j], up2[j - 2] + 1);
+        }
+    }
+    return rows[n % 3][m];
+}
+
+struct nearest {
+    const char *key;
+    unsigned misses;
+    char *meant;
+    size_t cap;
+};
+
+/* Every name a pattern stands for; name holds what is spelt out already. Depth as in match. */
+static void try_names(struct nearest *best, const char *pattern, char name[NAME_MAX_LEN + 1])
+{
+    size_t start = strlen(name), literal = strcspn(pattern, "<*");
+    if (start + literal > NAME_MAX_LEN || pattern[literal] == '*')
+        return;
+    memcpy(name + start, pattern, literal);
+    name[start + literal] = 0;
+    if (pattern[literal] == 0) {
+        unsigned misses = distance(best->key, name);
+        if (misses < best->misses) {
+            best->misses = misses;
+            snprintf(best->meant, best->cap, "%s", name);
+        }
+        return;
+    }
+    for (const char *const *f = family(pattern + literal); f != NULL && *f != NULL; f++) {
+        name[start + literal] = 0;
+        try_names(best, *f, name);
+    }
+}
+
+static void find_nearest(const char *key, char *meant, size_t cap)
+{
+    struct nearest best = {.key = key, .misses = MISSES_MAX + 1, .meant = meant, .cap = cap};
+    char name[NAME_MAX_LEN + 1];
+    size_t prefix = strcspn(key, ".") + 1;
+    if (strlen(key) > NAME_MAX_LEN)
+        return;
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+        name[0] = 0;
+        if (strncmp(known[i], key, prefix) == 0)
+            try_names(&best, known[i], name);
+    }
+}
+
+/* The warnings about names are Ice's, which know no near misses but those of case. */
+bool ir_property_is_known(const char *key, char *meant, size_t cap)
+{
+    if (ir_property_name_check(key, meant, cap) != IR_NAME_UNKNOWN)
+        return true;
+    if (meant[0] == 0)
+        find_nearest(key, meant, cap);
+    return false;
 }

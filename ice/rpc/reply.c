@@ -2,6 +2,7 @@
 /* What a reply says (ice-protocol 8.3), decoded for typed calls and left alone for raw ones. */
 #include "rpc_priv.h"
 
+#include <stddef.h>
 #include <stdio.h>
 
 static void local_failure(struct ir_result *r, int code, const char *text)
@@ -76,10 +77,35 @@ static void decode_unknown(struct ib_span body, struct ir_result *r)
                ib_log_escape(text, safe, sizeof(safe)));
 }
 
+/* The body is left alone, but it is one encapsulation: whoever gets it reads that much of it. */
+static void raw_outcome(struct ir_result *r)
+{
+    struct iw_encoding encoding;
+    size_t size = 0;
+    int e = iw_encaps_peek(r->raw, &size, &encoding);
+    if (e) {
+        local_failure(r, e, NULL);
+        return;
+    }
+    r->raw.n = size;
+    r->outcome = r->raw_status == IR_OK ? IR_SUCCESS : IR_THROWN;
+}
+
+void ir_result_init(struct ir_result *r, struct ir_call *c)
+{
+    memset(r, 0, offsetof(struct ir_result, err)); /* not the text, which is long */
+    r->err.code = 0;
+    r->err.text[0] = '\0';
+    r->op = c->op;
+    r->conn = c->conn;
+    r->arena = &c->arena;
+}
+
 void ir_reply_decode(struct ir_call *c, const struct ic_frame *f, struct ib_span reply, struct ir_result *r)
 {
-    *r = (struct ir_result){
-        .op = c->op, .status = IR_OK, .conn = c->conn, .arena = &c->arena, .compression = f->compression};
+    ir_result_init(r, c);
+    r->status = IR_OK;
+    r->compression = f->compression;
     r->raw_status = reply.p[0];
     r->raw = (struct ib_span){reply.p + 1, reply.n - 1};
     r->block = f->block;
@@ -99,7 +125,7 @@ void ir_reply_decode(struct ir_call *c, const struct ic_frame *f, struct ib_span
         return;
     }
     if (c->kind == IR_CALL_RAW) {
-        r->outcome = r->raw_status == IR_OK ? IR_SUCCESS : IR_THROWN;
+        raw_outcome(r);
         return;
     }
     if (r->raw_status == IR_USER_EXCEPTION) {

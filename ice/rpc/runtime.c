@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The runtime: makes and owns what a role's connections, adapters and calls share, and takes it down again, gracefully
    within a bound or at once. */
+#include "daemon_priv.h"
 #include "rpc_priv.h"
 
 #include <moulin/base/clock.h>
@@ -9,7 +10,7 @@
 #include <stdlib.h>
 
 /* When Ice.Override.CloseTimeout does not say: how long a shutdown waits for dispatches and for peers to close. */
-#define SHUTDOWN_MS 10000
+#define SHUTDOWN_MS 5000
 
 static const struct ib_sm_state runtime_states[IR_RT_STATES] = {
     [IR_RT_ACTIVE] = {"active", IB_SM_BIT(IR_RT_SHUTDOWN_ADAPTERS) | IB_SM_BIT(IR_RT_STOPPED)},
@@ -29,7 +30,7 @@ static void close_all_conns(struct ir_runtime *rt)
 {
     IB_LIST_FOREACH_SAFE(n, &rt->conns)
     {
-        ic_conn_close(IB_CONTAINER(n, struct ir_conn, node)->net);
+        ir_conn_shut(IB_CONTAINER(n, struct ir_conn, node));
     }
 }
 
@@ -108,14 +109,10 @@ void ir_runtime_shutdown(struct ir_runtime *rt, void (*done)(void *arg), void *a
 
 static int open_log(struct ir_runtime *rt, struct ib_err *err)
 {
-    rt->log = ib_log_new(ir_properties_get(rt->props, "Ice.ProgramName"));
-    if (!rt->log)
-        return ib_err_set(err, IB_ENOMEM, "%s", ib_err_text(IB_ENOMEM));
-    const char *file = ir_properties_get(rt->props, "Ice.LogFile");
-    if (!*file)
-        return 0;
-    int r = ib_log_open(rt->log, file, err);
-    return r ? ib_err_wrap(err, "property Ice.LogFile") : 0;
+    int r = ir_log_open(rt->props, ir_properties_get(rt->props, "Ice.ProgramName"), &rt->log, err);
+    if (rt->log)
+        (void)ib_log_hush(rt->log, rt->first != NULL);
+    return r;
 }
 
 static int open_locator_and_router(struct ir_runtime *rt, struct ib_err *err)
@@ -141,9 +138,13 @@ static int runtime_open(struct ir_runtime *rt, struct ib_err *err)
     if (r)
         return r;
     rt->pool = ir_pool_new(rt);
-    if (!rt->pool)
+    rt->metrics = ir_metrics_new(rt);
+    if (!rt->pool || !rt->metrics)
         return ib_err_set(err, IB_ENOMEM, "%s", ib_err_text(IB_ENOMEM));
-    r = ir_config_tls(rt, NULL, &rt->tls, err);
+    if (rt->first && rt->first->tls)
+        rt->tls = ic_tls_ref(rt->first->tls);
+    else
+        r = ir_config_tls(rt, rt->props, NULL, NULL, &rt->tls, err);
     return r ? r : open_locator_and_router(rt, err);
 }
 
@@ -152,23 +153,28 @@ static void runtime_close(struct ir_runtime *rt)
 {
     ir_locator_free(rt->locator);
     ir_router_free(rt->router);
+    ir_datagrams_free(rt->datagrams);
     ir_pool_free(rt->pool);
+    ir_metrics_free(rt->metrics);
     ic_tls_unref(rt->tls);
     ic_timer_fini(&rt->shutdown_timer);
     ic_loop_undefer(rt->loop, &rt->shutdown_check);
     ib_log_free(rt->log);
     ib_arena_fini(&rt->arena);
+    ir_spares_fini(rt);
     free(rt);
 }
 
-struct ir_runtime *ir_runtime_new(struct ic_loop *loop, struct ir_properties *props, const struct iw_registry *types,
-                                  struct ib_err *err)
+static struct ir_runtime *runtime_new(const struct ir_runtime *first, unsigned number, struct ic_loop *loop,
+                                      struct ir_properties *props, const struct iw_registry *types, struct ib_err *err)
 {
     struct ir_runtime *rt = calloc(1, sizeof(*rt));
     if (!rt) {
         ib_err_set(err, IB_ENOMEM, "%s", ib_err_text(IB_ENOMEM));
         return NULL;
     }
+    rt->first = first;
+    rt->number = number;
     rt->loop = loop;
     rt->props = props;
     rt->types = types;
@@ -180,12 +186,25 @@ struct ir_runtime *ir_runtime_new(struct ic_loop *loop, struct ir_properties *pr
     ib_list_init(&rt->conns);
     ib_list_init(&rt->requests);
     ib_list_init(&rt->calls);
+    ir_spares_init(rt);
     ic_timer_init(&rt->shutdown_timer, loop, on_shutdown_timeout, rt);
     if (runtime_open(rt, err)) {
         runtime_close(rt);
         return NULL;
     }
     return rt;
+}
+
+struct ir_runtime *ir_runtime_new(struct ic_loop *loop, struct ir_properties *props, const struct iw_registry *types,
+                                  struct ib_err *err)
+{
+    return runtime_new(NULL, 0, loop, props, types, err);
+}
+
+struct ir_runtime *ir_runtime_new_beside(const struct ir_runtime *first, unsigned number, struct ic_loop *loop,
+                                         struct ir_properties *props, struct ib_err *err)
+{
+    return runtime_new(first, number, loop, props, first->types, err);
 }
 
 void ir_runtime_free(struct ir_runtime *rt)
@@ -263,7 +282,10 @@ int ir_runtime_property_proxy(struct ir_runtime *rt, const char *prop, struct ib
     if (!*text)
         return 0;
     int r = ir_runtime_parse_proxy(rt, text, arena, out, err);
-    return r ? ib_err_wrap(err, "property %s", prop) : 0;
+    const char *hint = r && !rt->cfg.ssl && (strstr(text, ":ssl ") || strstr(text, ":wss "))
+                           ? " (ssl and wss need Ice.Plugin.IceSSL=IceSSL:createIceSSL)"
+                           : "";
+    return r ? ib_err_wrap(err, "property %s (%s)%s", prop, ir_properties_origin(rt->props, prop), hint) : 0;
 }
 
 int ir_runtime_set_locator(struct ir_runtime *rt, const struct iw_proxy *locator)
@@ -276,33 +298,16 @@ int ir_runtime_set_locator(struct ir_runtime *rt, const struct iw_proxy *locator
     return 0;
 }
 
+void ir_runtime_set_guard(struct ir_runtime *rt,
+                          bool (*fn)(void *arg, unsigned guard, const struct iw_endpoint *ep,
+                                     const struct sockaddr *sa),
+                          void *arg)
+{
+    rt->guard = fn;
+    rt->guard_arg = arg;
+}
+
 const struct iw_proxy *ir_runtime_locator(struct ir_runtime *rt)
 {
     return rt->locator ? ir_locator_proxy(rt->locator) : NULL;
-}
-
-int ir_runtime_reload_tls(struct ir_runtime *rt, struct ib_err *err)
-{
-    struct ic_tls *old = rt->tls, *fresh = NULL;
-    rt->tls = NULL;
-    int r = ir_config_tls(rt, NULL, &fresh, err);
-    if (r) {
-        rt->tls = old;
-        return r;
-    }
-    rt->tls = fresh;
-    ic_tls_unref(old);
-    IB_LIST_FOREACH(n, &rt->adapters)
-    {
-        struct ir_adapter *a = IB_CONTAINER(n, struct ir_adapter, node);
-        struct ic_tls *t = NULL;
-        r = ir_config_tls(rt, a->name, &t, err);
-        if (r)
-            return r;
-        ic_tls_unref(a->tls);
-        a->tls = t;
-        for (size_t i = 0; i < a->n_listeners; i++)
-            ic_listener_set_tls(a->listeners[i].listener, t);
-    }
-    return 0;
 }

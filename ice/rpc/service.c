@@ -13,10 +13,6 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#ifndef MOULIN_VERSION
-#define MOULIN_VERSION "0.1.0"
-#endif
-
 #define STOP_MS 10000
 
 enum state { RUNNING, STOPPING, STOPPED, FORCED, STATE_MAX };
@@ -219,23 +215,13 @@ static void log_warning(void *arg, const char *text)
         ib_log_warning(f->log, "%s", text);
 }
 
-static int open_log(struct frame *f, struct ib_err *err)
-{
-    const char *path = ir_properties_get(f->props, "Ice.LogFile");
-
-    f->log = ib_log_new(ir_properties_get_or(f->props, "Ice.ProgramName", f->argv0));
-    if (f->log == NULL)
-        return ib_err_set(err, IB_ENOMEM, "out of memory");
-    return *path != 0 ? ib_log_open(f->log, path, err) : 0;
-}
-
 /* Everything up to the running role. */
 static int start(struct frame *f, struct options *o, int argc, char **argv, struct ib_err *err)
 {
     int rc = ir_process_setup(f->props, err);
 
     if (rc == 0)
-        rc = open_log(f, err);
+        rc = ir_log_open(f->props, ir_properties_get_or(f->props, "Ice.ProgramName", f->argv0), &f->log, err);
     if (rc != 0)
         return rc;
     ir_properties_take_warnings(f->props, log_warning, f);

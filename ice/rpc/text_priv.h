@@ -36,4 +36,8 @@ enum ir_name_verdict ir_property_name_check(const char *key, char *meant, size_t
 /* Length of the reserved prefix (without its dot) that key starts with, or 0. */
 size_t ir_reserved_prefix(const char *key);
 
+/* The files of a comma-separated list, in order; names are trimmed. */
+struct ir_properties;
+int ir_properties_load_list(struct ir_properties *p, const char *list, struct ib_err *err) IB_MUST_CHECK;
+
 #endif

@@ -3,7 +3,11 @@
  * is escaped. */
 #include "rpc_priv.h"
 
+#include <moulin/base/clock.h>
+
 #include <stdio.h>
+
+#define REFUSED_MS 1000
 
 const char *ir_transport_name(int16_t type)
 {
@@ -23,16 +27,18 @@ const char *ir_transport_name(int16_t type)
     }
 }
 
-void ir_trace_listen(struct ir_runtime *rt, const struct iw_endpoint *ep, bool accepting)
+void ir_trace_listen(struct ir_runtime *rt, const struct iw_endpoint *ep)
 {
-    if (rt->cfg.trace_network < 2)
-        return;
-    const char *name = ir_transport_name(ep->type);
-    if (accepting)
-        ib_log_trace(rt->log, "Network", "accepting %s connections at %s:%d", name, ib_cstr(ep->host), ep->port);
-    else
-        ib_log_trace(rt->log, "Network", "listening for %s connections\nlocal address = %s:%d", name, ib_cstr(ep->host),
-                     ep->port);
+    if (rt->cfg.trace_network >= 1)
+        ib_log_trace(rt->log, "Network", "listening for %s connections\nlocal address = %s:%d",
+                     ir_transport_name(ep->type), ib_cstr(ep->host), ep->port);
+}
+
+void ir_trace_accepting(struct ir_runtime *rt, const char *what, const struct iw_endpoint *ep)
+{
+    if (rt->cfg.trace_network >= 1)
+        ib_log_trace(rt->log, "Network", "%s %s connections at %s:%d", what, ir_transport_name(ep->type),
+                     ib_cstr(ep->host), ep->port);
 }
 
 void ir_trace_published(struct ir_adapter *a)
@@ -58,13 +64,16 @@ void ir_trace_connect(struct ir_runtime *rt, const struct iw_endpoint *ep)
                      ib_log_escape(ep->host, host, sizeof(host)), ep->port);
 }
 
+/* Lines behind a first one; none for a connection that never was one. */
 static void addresses(struct ir_conn *c, char *out, size_t cap, const char **transport)
 {
     struct ic_conn_info i;
     ic_conn_get_info(c->net, &i);
     *transport = i.transport;
-    snprintf(out, cap, "local address = %s:%d\nremote address = %s:%d", i.local_host, i.local_port, i.remote_host,
-             i.remote_port);
+    *out = '\0';
+    if (*i.local_host)
+        snprintf(out, cap, "\nlocal address = %s:%d\nremote address = %s:%d", i.local_host, i.local_port, i.remote_host,
+                 i.remote_port);
 }
 
 void ir_trace_conn(struct ir_conn *c, const char *what)
@@ -74,25 +83,52 @@ void ir_trace_conn(struct ir_conn *c, const char *what)
     char text[200];
     const char *transport;
     addresses(c, text, sizeof(text), &transport);
-    ib_log_trace(c->rt->log, "Network", "%s %s connection\n%s", what, transport, text);
+    ib_log_trace(c->rt->log, "Network", "%s %s connection%s", what, transport, text);
+}
+
+/* What an operator must hear of without asking: a wrong or missing PROXY header, a revocation list of no use. A peer
+   decides how often it happens, so there is at most one line a second. */
+static void say_refused(struct ir_conn *c, const struct ib_err *why)
+{
+    struct ir_runtime *rt = c->rt;
+    if (!c->incoming || (why->code != IB_EBALANCER && why->code != IB_EREVOCATION))
+        return;
+    int64_t now = ib_clock_ms();
+    if (rt->refused_at && now - rt->refused_at < REFUSED_MS) {
+        rt->refused_unsaid++;
+        return;
+    }
+    char text[200], more[60] = "";
+    const char *transport;
+    addresses(c, text, sizeof(text), &transport);
+    if (rt->refused_unsaid)
+        snprintf(more, sizeof(more), "\n(and %u more since the last such line)", rt->refused_unsaid);
+    ib_log_warning(rt->log, "%s connection refused: %s%s%s", transport, why->text, text, more);
+    rt->refused_at = now;
+    rt->refused_unsaid = 0;
 }
 
 void ir_trace_closed(struct ir_conn *c, const struct ib_err *why)
 {
     struct ir_runtime *rt = c->rt;
+    say_refused(c, why);
     bool peaceful = !c->active || why->code == IB_OK || why->code == IB_ECLOSED || why->code == IB_ECLOSEDLOCAL ||
                     why->code == IB_EDESTROYED || (why->code == IB_ELOST && !c->received); /* a port probe (21.2) */
-    if (rt->cfg.trace_network < 1 && (peaceful || !rt->cfg.warn_connections))
+    int level = c->active ? 1 : 2; /* one that never was open is of less interest */
+    if (rt->cfg.trace_network < level && (peaceful || !rt->cfg.warn_connections))
         return;
     char text[200], reason[400];
     const char *transport;
     addresses(c, text, sizeof(text), &transport);
-    ib_log_escape(ib_str(peaceful ? "" : why->text), reason, sizeof(reason));
-    if (rt->cfg.trace_network >= 1)
-        ib_log_trace(rt->log, "Network", "closed %s connection\n%s%s%s", transport, text, reason[0] ? "\n" : "",
-                     reason);
+    ib_log_escape(ib_str(peaceful && c->active ? "" : why->text), reason, sizeof(reason));
+    if (rt->cfg.trace_network >= level)
+        ib_log_trace(rt->log, "Network", "%s %s connection%s%s%s",
+                     c->active     ? "closed"
+                     : c->incoming ? "failed to accept"
+                                   : "failed to establish",
+                     transport, text, reason[0] ? "\n" : "", reason);
     if (!peaceful && rt->cfg.warn_connections)
-        ib_log_warning(rt->log, "connection exception:\n::Ice::%s:\n%s\n%s", ib_err_ice_name(why->code), reason, text);
+        ib_log_warning(rt->log, "connection exception:\n::Ice::%s:\n%s%s", ib_err_ice_name(why->code), reason, text);
 }
 
 void ir_trace_retry(const struct ir_call *c, const struct ib_err *why, int32_t delay)
@@ -114,18 +150,44 @@ void ir_trace_retry(const struct ir_call *c, const struct ib_err *why, int32_t d
                  ib_err_ice_name(why->code), text);
 }
 
-void ir_warn_dispatch(struct ir_request *rq, enum ir_status status, const char *text)
+static const char *const status_names[] = {"",
+                                           "",
+                                           "ObjectNotExistException",
+                                           "FacetNotExistException",
+                                           "OperationNotExistException",
+                                           "UnknownLocalException",
+                                           "UnknownUserException",
+                                           "UnknownException"};
+static const char *const status_texts[] = {"",
+                                           "",
+                                           "object does not exist:",
+                                           "facet does not exist:",
+                                           "operation does not exist:",
+                                           "unknown local exception:",
+                                           "unknown user exception:",
+                                           "unknown exception:"};
+
+/* Line by line, since the logger keeps lines that follow apart from entries. */
+static void escape_lines(struct ib_str text, char *out, size_t cap)
 {
-    static const char *const names[] = {"",
-                                        "",
-                                        "ObjectNotExistException",
-                                        "FacetNotExistException",
-                                        "OperationNotExistException",
-                                        "UnknownLocalException",
-                                        "UnknownUserException",
-                                        "UnknownException"};
+    size_t n = 0;
+    out[0] = 0;
+    for (size_t at = 0; at <= text.n && n + 8 < cap;) {
+        const char *end = text.n > at ? memchr(text.p + at, '\n', text.n - at) : NULL;
+        size_t len = end ? (size_t)(end - text.p) - at : text.n - at;
+        ib_log_escape((struct ib_str){text.n ? text.p + at : "", len}, out + n, cap - n - 1);
+        n += strlen(out + n);
+        at += len + 1;
+        if (at <= text.n)
+            out[n++] = '\n';
+        out[n] = 0;
+    }
+}
+
+static void warn(struct ir_request *rq, const char *exception)
+{
     const struct ir_request_info *i = &rq->info;
-    char name[160], category[160], facet[80], op[80], safe[400], remote[120] = "";
+    char name[160], category[160], facet[80], op[80], remote[120] = "";
     ib_log_escape(i->id.name, name, sizeof(name));
     ib_log_escape(i->id.category, category, sizeof(category));
     if (rq->conn) {
@@ -133,8 +195,36 @@ void ir_warn_dispatch(struct ir_request *rq, enum ir_status status, const char *
         ic_conn_get_info(rq->conn->net, &ci);
         snprintf(remote, sizeof(remote), "\nremote host: %s remote port: %d", ci.remote_host, ci.remote_port);
     }
-    ib_log_warning(rq->rt->log, "dispatch exception: ::Ice::%s:\n%s\nidentity: %s%s%s\nfacet: %s\noperation: %s%s",
-                   names[status & 7], ib_log_escape(ib_str(text), safe, sizeof(safe)), category, category[0] ? "/" : "",
-                   name, ib_log_escape(i->facet, facet, sizeof(facet)), ib_log_escape(i->operation, op, sizeof(op)),
-                   remote);
+    ib_log_warning(rq->rt->log, "dispatch exception: %s\nidentity: %s%s%s\nfacet: %s\noperation: %s%s", exception,
+                   category, category[0] ? "/" : "", name, ib_log_escape(i->facet, facet, sizeof(facet)),
+                   ib_log_escape(i->operation, op, sizeof(op)), remote);
+}
+
+void ir_warn_dispatch(struct ir_request *rq, enum ir_status status, struct ib_str text, bool relayed)
+{
+    const struct ib_str type = IB_STR("::Ice::");
+    char exception[800];
+    bool typed = status == IR_UNKNOWN_LOCAL && !relayed && text.n > type.n && memcmp(text.p, type.p, type.n) == 0;
+    size_t n = 0;
+    if (!rq->rt || rq->rt->cfg.warn_dispatch < 1)
+        return;
+    if (!typed)
+        n = (size_t)snprintf(exception, sizeof(exception), "::Ice::%s:\n%s%s", status_names[status & 7],
+                             relayed ? status_texts[status & 7] : "", relayed ? "\n" : "");
+    escape_lines(text, exception + n, sizeof(exception) - n);
+    warn(rq, exception);
+}
+
+void ir_warn_not_exist(struct ir_request *rq, enum ir_status status, const struct iw_identity *id, struct ib_str facet,
+                       struct ib_str operation)
+{
+    char exception[640], name[160], category[160], f[80], op[80];
+    if (!rq->rt || rq->rt->cfg.warn_dispatch < 2)
+        return;
+    ib_log_escape(id->category, category, sizeof(category));
+    snprintf(exception, sizeof(exception), "::Ice::%s:\n%s\nidentity: `%s%s%s'\nfacet: %s\noperation: %s",
+             status_names[status & 7], status_texts[status & 7], category, category[0] ? "/" : "",
+             ib_log_escape(id->name, name, sizeof(name)), ib_log_escape(facet, f, sizeof(f)),
+             ib_log_escape(operation, op, sizeof(op)));
+    warn(rq, exception);
 }

@@ -30,15 +30,17 @@ static void put_target(struct printer *p)
 static void put_encoding(struct printer *p)
 {
     struct ib_span s = {p->in.p, (size_t)(p->in.end - p->in.p)};
-    struct iw_encoding e = {0, 0};
-    size_t size = 0;
+    size_t all = s.n + p->rest.n; /* its head may be in front, its contents apart */
     if (!s.n)
         s = p->rest;
-    if (iw_encaps_peek(s, &size, &e))
+    struct iw_in head = iw_in(s);
+    int32_t size = iw_in_i32(&head);
+    uint8_t major = iw_in_u8(&head), minor = iw_in_u8(&head);
+    if (head.err || size < 6 || (size_t)size > all)
         return;
-    ib_buf_printf(&p->out, "\nencoding = %d.%d", e.major, e.minor);
-    if (s.p == p->in.p)
-        iw_in_bytes(&p->in, size);
+    ib_buf_printf(&p->out, "\nencoding = %d.%d", major, minor);
+    if (s.p == p->in.p && (size_t)size <= s.n)
+        iw_in_bytes(&p->in, (size_t)size);
 }
 
 static void put_header(struct printer *p)
@@ -101,7 +103,7 @@ void ir_trace_message(struct ir_runtime *rt, bool sending, uint8_t type, uint8_t
     static const char *const compressions[] = {"not compressed; do not compress response, if any",
                                                "not compressed; compress response, if any",
                                                "compressed; compress response, if any"};
-    if (!rt->cfg.trace_protocol || type > IC_REPLY)
+    if (type > IC_REPLY)
         return;
     struct printer p = {.in = iw_in(head), .rest = body};
     ib_buf_init(&p.out);

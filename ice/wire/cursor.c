@@ -2,7 +2,7 @@
 /* Sticky cursors over bytes and the size encoding (ice-protocol 1, 2). */
 #include <moulin/wire/codec.h>
 
-static const uint8_t *take(struct iw_in *in, size_t n)
+static inline const uint8_t *take(struct iw_in *in, size_t n)
 {
     if (in->err)
         return NULL;
@@ -15,33 +15,34 @@ static const uint8_t *take(struct iw_in *in, size_t n)
     return p;
 }
 
-static uint64_t get_le(struct iw_in *in, unsigned n)
-{
-    const uint8_t *p = take(in, n);
-    uint64_t v = 0;
-    for (unsigned i = 0; p && i < n; i++)
-        v |= (uint64_t)p[i] << (8 * i);
-    return v;
-}
-
 uint8_t iw_in_u8(struct iw_in *in)
 {
-    return (uint8_t)get_le(in, 1);
+    const uint8_t *p = take(in, 1);
+    return p ? *p : 0;
+}
+
+/* Spelled out: compilers make one load of it. */
+static inline uint32_t load_32(const uint8_t *p)
+{
+    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
 }
 
 int16_t iw_in_i16(struct iw_in *in)
 {
-    return (int16_t)get_le(in, 2);
+    const uint8_t *p = take(in, 2);
+    return (int16_t)(p ? p[0] | p[1] << 8 : 0);
 }
 
 int32_t iw_in_i32(struct iw_in *in)
 {
-    return (int32_t)get_le(in, 4);
+    const uint8_t *p = take(in, 4);
+    return p ? (int32_t)load_32(p) : 0;
 }
 
 int64_t iw_in_i64(struct iw_in *in)
 {
-    return (int64_t)get_le(in, 8);
+    const uint8_t *p = take(in, 8);
+    return p ? (int64_t)((uint64_t)load_32(p) | (uint64_t)load_32(p + 4) << 32) : 0;
 }
 
 size_t iw_in_size(struct iw_in *in)

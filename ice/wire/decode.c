@@ -211,3 +211,21 @@ int iw_decode_value(const struct iw_type *t, struct ib_span *in, struct iw_encod
     iw_dec_fini(&d);
     return d.in.err;
 }
+
+int iw_decode_members(const struct iw_type *t, struct ib_span in, struct iw_encoding enc, struct ib_arena *arena,
+                      void *out, size_t *ends)
+{
+    if (t->has_class || t->kind != IW_STRUCT)
+        return IB_EINVAL;
+    if (!iw_encoding_supported(enc))
+        return IB_EENCODING;
+    struct iw_dec d;
+    iw_dec_init(&d, in, enc, arena);
+    memset(out, 0, t->size);
+    for (uint32_t i = 0; i < t->n_fields && !d.in.err; i++) {
+        iw_dec_value(&d, t->fields[i].type, iw_at(out, t->fields[i].offset));
+        ends[i] = (size_t)(d.in.p - in.p);
+    }
+    iw_dec_fini(&d);
+    return d.in.err;
+}

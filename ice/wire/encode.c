@@ -177,3 +177,24 @@ int iw_encode_value(const struct iw_type *t, const void *v, struct iw_encoding e
     iw_enc_fini(&e);
     return iw_out_result(out, start, e.err);
 }
+
+struct ib_block *iw_join(const struct ib_span *values, size_t n)
+{
+    size_t total = 5; /* the longest count */
+    for (size_t i = 0; i < n && total <= INT32_MAX; i++)
+        total += values[i].n;
+    if (n > INT32_MAX || total > INT32_MAX)
+        return NULL;
+    struct ib_block *b = ib_block_new(total);
+    if (!b)
+        return NULL;
+    struct ib_buf count = {.p = b->p, .cap = b->n, .limit = b->n}; /* the block has room for it */
+    iw_out_size(&count, n);
+    uint8_t *p = b->p + count.n;
+    for (size_t i = 0; i < n; i++) {
+        memcpy(p, values[i].p, values[i].n);
+        p += values[i].n;
+    }
+    b->n = (size_t)(p - b->p);
+    return b;
+}

@@ -217,7 +217,7 @@ int iw_proxy_encode(const struct iw_proxy *p, struct iw_encoding enc, struct ib_
 
 static bool copy_str(struct ib_str *s, struct ib_arena *arena)
 {
-    *s = ib_arena_str(arena, *s);
+    *s = s->n ? ib_arena_str(arena, *s) : IB_STR("");
     return s->p != NULL;
 }
 

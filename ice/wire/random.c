@@ -84,8 +84,10 @@ static int invent_proxy(struct inventor *v, struct iw_proxy **out)
     if (p->id.name.n == 0)
         p->id.name = IB_STR("x"); /* both empty would be null */
     p->has_facet = below(v, 4) == 0;
-    if (!rc && p->has_facet)
+    if (!rc && p->has_facet) {
         rc = invent_str(v, &p->facet);
+        p->has_facet = p->facet.n > 0; /* the empty one is the default facet: peers leave it out */
+    }
     p->mode = (uint8_t)below(v, IW_BATCH_DATAGRAM + 1);
     p->secure = below(v, 2);
     p->protocol = p->encoding = IW_ENCODING_1_0; /* what survives a 1.0 stream too */

@@ -6,5 +6,6 @@
 
 int adm_admin_main(int argc, char **argv);
 int adm_client_main(int argc, char **argv);
+int adm_gateway_main(int argc, char **argv); /* `moulin gateway sessions` */
 
 #endif

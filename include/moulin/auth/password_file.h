@@ -15,7 +15,9 @@ struct auth_password_file *auth_password_file_load(const char *path, struct ib_l
 /* The same from memory; name stands for the path in messages. */
 struct auth_password_file *auth_password_file_parse(const char *name, struct ib_str text, struct ib_log *log,
                                                     struct ib_err *err);
-void auth_password_file_free(struct auth_password_file *f); /* NULL is fine */
+void auth_password_file_free(struct auth_password_file *f); /* with the last reference; NULL is fine */
+/* One more: it never changes, so that several loops may share it. */
+struct auth_password_file *auth_password_file_ref(struct auth_password_file *f);
 size_t auth_password_file_count(const struct auth_password_file *f);
 
 /* The hash to check a password against: the user's, or for an unknown user somebody else's, so that both take the same

@@ -12,11 +12,13 @@ struct ib_arena {
     struct ib_arena_block *head; /* owns */
     size_t used; /* bytes handed out since the last reset */
     size_t limit; /* 0 = none; allocations beyond it fail */
+    size_t first; /* bytes of the first block; 0 = what suits a request. May be set after ib_arena_init. */
 };
 
 void ib_arena_init(struct ib_arena *a, size_t limit);
 void ib_arena_fini(struct ib_arena *a); /* frees everything; the arena can be used again */
 void ib_arena_reset(struct ib_arena *a); /* forgets everything, keeps the first block */
+bool ib_arena_recycle(struct ib_arena *a); /* the same; false, and nothing is done, when that block is a large one */
 
 /* Memory is zeroed and aligned for any type; NULL when memory or the limit is exhausted. n may be 0. */
 void *ib_arena_alloc(struct ib_arena *a, size_t n);

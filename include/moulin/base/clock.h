@@ -7,6 +7,8 @@
 #include <stdint.h>
 
 int64_t ib_clock_ms(void); /* monotonic milliseconds */
+int64_t ib_clock_coarse_ms(void); /* the same, a few milliseconds late, but cheap: for stamps of messages */
+int64_t ib_clock_us(void); /* monotonic microseconds */
 int64_t ib_clock_wall_ms(void); /* milliseconds since the epoch */
 void ib_random(void *p, size_t n); /* from the kernel; never fails (aborts when the kernel has none) */
 

@@ -15,6 +15,16 @@ enum ib_errno {
     IB_E_MAX_
 };
 
+/* For large locals on the way of every message: releases zero what is not initialised, and these are always written
+   before they are read. */
+#if defined(__has_attribute)
+#if __has_attribute(uninitialized)
+#define IB_UNINIT __attribute__((uninitialized))
+#endif
+#endif
+#ifndef IB_UNINIT
+#define IB_UNINIT
+#endif
 #define IB_MUST_CHECK __attribute__((warn_unused_result))
 #define IB_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
 

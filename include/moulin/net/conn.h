@@ -14,6 +14,7 @@
 #include <moulin/base/arena.h>
 #include <moulin/base/block.h>
 #include <moulin/net/loop.h>
+#include <moulin/net/networks.h>
 #include <moulin/net/tls.h>
 #include <moulin/wire/types.h>
 
@@ -22,6 +23,8 @@ enum ic_msg_type { IC_REQUEST = 0, IC_BATCH = 1, IC_REPLY = 2, IC_VALIDATE = 3, 
 
 enum ic_acm_close { IC_CLOSE_OFF, IC_CLOSE_IDLE, IC_CLOSE_INVOCATION, IC_CLOSE_INVOCATION_IDLE, IC_CLOSE_IDLE_FORCEFUL };
 enum ic_acm_heartbeat { IC_HEARTBEAT_OFF, IC_HEARTBEAT_DISPATCH, IC_HEARTBEAT_IDLE, IC_HEARTBEAT_ALWAYS };
+
+struct sockaddr;
 
 struct ic_acm {
     int timeout_s; /* 0 = off */
@@ -33,7 +36,12 @@ struct ic_conn_config {
     int32_t message_size_max; /* bytes */
     int32_t connect_timeout_ms, timeout_ms, close_timeout_ms; /* -1 = none */
     struct ic_acm acm;
+    int pulse_s; /* heartbeats at least so often, and twice per acm.timeout_s, which are no activity; 0 = none */
     int compression_level; /* 1..9 */
+    /* NULL, or asked before each address of an outgoing connection is tried; false: it is left out. sa NULL: the endpoint
+       is served by a listener of this process itself. arg outlives the connecting. */
+    bool (*may_connect)(void *arg, const struct iw_endpoint *ep, const struct sockaddr *sa);
+    void *may_connect_arg;
     size_t out_high_water; /* bytes queued for sending above which ic_conn_congested() says so; 0 = default 1 MiB */
 };
 
@@ -55,6 +63,7 @@ struct ic_conn_events {
     void (*on_drained)(void *arg, struct ic_conn *c); /* may be NULL: no longer congested */
     void (*on_closing)(void *arg, struct ic_conn *c); /* may be NULL: peer's CloseConnection or own graceful close began */
     void (*on_heartbeat)(void *arg, struct ic_conn *c); /* may be NULL: a ValidateConnection arrived */
+    void (*on_resolved)(void *arg, struct ic_conn *c, const struct ib_err *err); /* may be NULL: its host's addresses are known, or err */
 };
 
 /* --- making them --- */
@@ -75,9 +84,21 @@ struct ic_listener *ic_listen(struct ic_loop *loop, const struct iw_endpoint *ep
                               const struct ic_conn_config *cfg, ic_accept_fn on_accept, void *arg, struct ib_err *err);
 void ic_listener_start(struct ic_listener *l);
 void ic_listener_stop(struct ic_listener *l); /* closes the socket; existing connections stay */
+/* Binds and listens again where it did before it was stopped. On failure it stays stopped. */
+int ic_listener_resume(struct ic_listener *l, struct ib_err *err) IB_MUST_CHECK;
 void ic_listener_free(struct ic_listener *l);
 const struct iw_endpoint *ic_listener_endpoint(const struct ic_listener *l); /* with the real port */
+/* One socket for several loops: fn sees each one accepted before anything is made of it; true: it belongs to fn now, who
+   gives it to a listener of another loop. */
+void ic_listener_on_socket(struct ic_listener *l, bool (*fn)(void *arg, int fd), void *arg);
+/* A listener that has no socket and accepts what it is given: its endpoint is that of "of", copied. */
+struct ic_listener *ic_listener_mirror(struct ic_loop *loop, const struct ic_listener *of, struct ic_tls *tls,
+                                       const struct ic_conn_config *cfg, ic_accept_fn on_accept, void *arg);
+void ic_listener_take(struct ic_listener *l, int fd); /* takes the socket */
 void ic_listener_set_tls(struct ic_listener *l, struct ic_tls *tls); /* for connections accepted from now on */
+/* Connections from these addresses must begin with a PROXY header (version 1 or 2), which says whose they are; a wrong or
+   late one ends them with IB_EBALANCER. Shares; NULL: none. */
+void ic_listener_set_balancers(struct ic_listener *l, struct ic_networks *balancers);
 
 void ic_conn_set_events(struct ic_conn *c, const struct ic_conn_events *ev, void *arg);
 void ic_conn_detach(struct ic_conn *c); /* no more callbacks, ever; the connection is closed forcibly and freed */

@@ -19,8 +19,19 @@ bool ic_loop_run_once(struct ic_loop *loop, int timeout_ms); /* for tests: one r
 void ic_loop_stop(struct ic_loop *loop);
 struct event_base *ic_loop_base(struct ic_loop *loop);
 
-/* Runs fn(arg) on the loop's thread soon. From any thread. */
+/* Runs fn(arg) on the loop's thread: soon, or at the latest in ic_loop_free, so what arg holds is never lost. From any
+   thread, but none may post once the loop is being freed. */
 int ic_loop_post(struct ic_loop *loop, void (*fn)(void *arg), void *arg) IB_MUST_CHECK;
+/* The same with storage of the caller's, which is his again when fn is called: it never fails. */
+struct ic_post {
+    struct ic_post *next;
+    void (*fn)(void *arg);
+    void *arg;
+    bool owned; /* by the loop */
+};
+void ic_loop_post_embedded(struct ic_loop *loop, struct ic_post *p, void (*fn)(void *arg), void *arg);
+/* Runs what has been posted: for a loop whose thread has ended. */
+void ic_loop_run_posts(struct ic_loop *loop);
 /* Runs fn(arg) after the current event, on this thread (never fails; storage is the caller's, embedded). */
 struct ic_deferred {
     struct ic_deferred *next, **prev;
@@ -44,5 +55,8 @@ void ic_timer_init(struct ic_timer *t, struct ic_loop *loop, void (*fn)(void *ar
 void ic_timer_start(struct ic_timer *t, int64_t ms);
 void ic_timer_stop(struct ic_timer *t);
 void ic_timer_fini(struct ic_timer *t);
+/* at, or up to a 16th of the ms before it later, 256 ms at most: those who use it for what need not be exact (checks of
+   idle connections and sessions) wake the process together. */
+int64_t ic_timer_align(int64_t at, int64_t ms);
 
 #endif

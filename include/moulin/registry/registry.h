@@ -21,4 +21,8 @@ struct ir_runtime *reg_runtime(struct reg *reg);
 
 extern const struct ir_service reg_service;
 
+/* moulin registry WORD …: backup, restore, verify, export, import. argv[0] is the word; the exit status. */
+bool reg_is_maintenance(const char *word);
+int reg_maintenance_main(int argc, char **argv);
+
 #endif

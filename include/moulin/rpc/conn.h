@@ -18,6 +18,28 @@ struct ir_conn_hook {
 };
 void ir_conn_on_close(struct ir_conn *c, struct ir_conn_hook *hook);
 void ir_conn_off_close(struct ir_conn_hook *hook); /* harmless when not linked (after ib_list_init(&hook->node)) */
+/* The same for a congested connection (ic_conn_congested): fn is called once when its queue is short again; not when it
+   closes. */
+struct ir_drain_hook {
+    struct ib_list node;
+    void (*fn)(struct ir_drain_hook *hook, struct ir_conn *c);
+};
+void ir_conn_on_drained(struct ir_conn *c, struct ir_drain_hook *hook);
+
+/* Flow control: nothing is read from c while by is congested. Nothing happens when it is not or when c waits already.
+   False: c cannot wait, because it is by or because by waits for it. */
+bool ir_conn_hold_back(struct ir_conn *c, struct ir_conn *by);
+/* What c may have in dispatch before it is not read. Small requests count as 4 KiB. */
+struct ir_limits {
+    unsigned requests, oneways; /* oneways are among the requests */
+    size_t bytes;
+};
+void ir_conn_set_limits(struct ir_conn *c, const struct ir_limits *l);
+/* Appends a oneway to the connection's open batch, as IR_BATCH_IF_MANY does: header, context (n 0: empty) and parameters
+   as they go on the wire. An error: nothing was done, take the long way (closed, congested, too large). */
+int ir_conn_send_batched(struct ir_conn *c, struct ib_span header, struct ib_span context,
+                         struct ib_span params) IB_MUST_CHECK;
+
 /* Called for each heartbeat received. One per connection; NULL removes. */
 void ir_conn_on_heartbeat(struct ir_conn *c, void (*fn)(void *arg, struct ir_conn *c), void *arg);
 

@@ -29,6 +29,9 @@ const char *ir_properties_origin(const struct ir_properties *p, const char *key)
 void ir_properties_each(const struct ir_properties *p, const char *prefix,
                         void (*fn)(void *arg, const char *key, const char *value), void *arg);
 
+/* false: the name has a reserved prefix (Ice, Glacier2, Moulin, …) but nobody reads it; meant gets the name that is nearest, or "". */
+bool ir_property_is_known(const char *key, char *meant, size_t cap);
+
 /* Unknown names and lines that say nothing are remembered, because there is no logger yet when files are read. Hands each
    text to fn and forgets it: the runtime logs them when it is made. */
 void ir_properties_take_warnings(struct ir_properties *p, void (*fn)(void *arg, const char *text), void *arg);
@@ -40,5 +43,14 @@ int ir_properties_parse_line(struct ir_properties *p, const char *line, const ch
 /* Takes --Prefix.Name[=value] of the reserved prefixes (and Moulin.) out of argv, loads Ice.Config / ICE_CONFIG first, and
    lets the command line win. argv[0] becomes Ice.ProgramName unless set. */
 int ir_properties_from_args(struct ir_properties *p, int *argc, char **argv, struct ib_err *err) IB_MUST_CHECK;
+
+/* Reading the configuration files again, while the program runs. names: what may change, NULL at the end; "Prefix.*" stands
+   for all below. Of these the result has what the files of Ice.Config say now, except where the command line, the program
+   or an administrator had set one: that stays. Everything else is as in p; where the files say otherwise by now the result
+   has a warning. NULL with err: a file cannot be read. */
+struct ir_properties *ir_properties_reread(const struct ir_properties *p, const char *const *names, struct ib_err *err);
+/* Makes p's properties of these names those of from; strings of p with other names stay where they are. from is left for
+   ir_properties_free only. IB_ENOMEM: nothing has changed. */
+int ir_properties_adopt(struct ir_properties *p, struct ir_properties *from, const char *const *names) IB_MUST_CHECK;
 
 #endif

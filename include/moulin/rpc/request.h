@@ -43,6 +43,18 @@ struct ir_request_info {
     struct ib_block *block; /* holds all of the above; ref it to keep the bytes */
 };
 
+/* A request that comes from another loop of the process. Its answer goes to reply (status and everything after it, as on
+   the wire; not called for oneways), then end is called, once. */
+struct ir_answer {
+    void (*reply)(void *arg, uint8_t status, struct ib_span head, struct ib_span body);
+    void (*end)(void *arg);
+    void *arg;
+};
+/* A copy of the request in a block that nobody else has; NULL: memory is short. */
+struct ib_block *ir_request_copy(const struct ir_request *rq);
+/* Dispatches such a copy; type as in its ir_request_info. answer is borrowed until its end. On failure it is not called. */
+int ir_adapter_dispatch(struct ir_adapter *a, struct ib_block *copy, uint8_t type, const struct ir_answer *answer) IB_MUST_CHECK;
+
 const struct ir_request_info *ir_request_info(const struct ir_request *rq);
 struct ir_conn *ir_request_conn(const struct ir_request *rq); /* NULL once closed */
 struct ir_adapter *ir_request_adapter(const struct ir_request *rq);
@@ -52,6 +64,9 @@ struct ib_str ir_request_context(const struct ir_request *rq, const char *key); 
 /* fn is called once if the connection closes before the answer; the handler must still answer (soon). NULL removes. */
 void ir_request_on_cancel(struct ir_request *rq, void (*fn)(void *arg, struct ir_request *rq), void *arg);
 
+/* Sends an empty success now; from then on the request is a oneway, which must still be ended. */
+void ir_request_acknowledge(struct ir_request *rq);
+
 /* Exactly one of these ends the request. The typed …_reply and …_throw of generated code end here. */
 void ir_request_reply(struct ir_request *rq, const struct iw_op *op, const void *out);
 void ir_request_throw(struct ir_request *rq, const struct iw_class *exception, const void *value);
@@ -59,8 +74,14 @@ void ir_request_throw(struct ir_request *rq, const struct iw_class *exception, c
 void ir_request_fail(struct ir_request *rq, enum ir_status status, const char *text);
 /* Local failure as a peer sees it: status 5 with "::Ice::<Name>" and text in it. */
 void ir_request_fail_local(struct ir_request *rq, int code, const char *text);
+/* Status 5..7 whose explanation the log gets (as what another server said: relayed; p NULL: nothing is logged), and the peer
+   something shorter. */
+void ir_request_fail_quietly(struct ir_request *rq, enum ir_status status, struct ib_str logged, bool relayed, const char *told);
 /* ObjectNotExist with a chosen operation name (a router's "ice_add_proxy"). */
 void ir_request_fail_as(struct ir_request *rq, enum ir_status status, const struct iw_identity *id, struct ib_str facet, struct ib_str operation);
+/* A success whose results (no classes among them) are encoded already, in 1.1: they go as they are, and through the
+   engine when the request came in another encoding. block may hold them (then they are not copied). */
+void ir_request_reply_encoded(struct ir_request *rq, const struct iw_op *op, struct ib_span results, struct ib_block *block);
 /* Undecoded: status byte and everything after it, as it goes on the wire. block may hold the body (then it is not copied). */
 void ir_request_reply_raw(struct ir_request *rq, uint8_t status, struct ib_span body, struct ib_block *block);
 

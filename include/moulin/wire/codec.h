@@ -6,6 +6,7 @@
 #define MOULIN_WIRE_CODEC_H
 
 #include <moulin/base/arena.h>
+#include <moulin/base/block.h>
 #include <moulin/base/buf.h>
 #include <moulin/wire/types.h>
 
@@ -38,6 +39,13 @@ int iw_encode_exception(const struct iw_class *cls, const void *value, struct iw
 int iw_decode_value(const struct iw_type *t, struct ib_span *in, struct iw_encoding enc, struct ib_arena *arena,
                     void *out) IB_MUST_CHECK;
 int iw_encode_value(const struct iw_type *t, const void *v, struct iw_encoding enc, struct ib_buf *out) IB_MUST_CHECK;
+
+/* As iw_decode_value of a struct, all of whose members are required; ends[i] is where the bytes of member i end. */
+int iw_decode_members(const struct iw_type *t, struct ib_span in, struct iw_encoding enc, struct ib_arena *arena,
+                      void *out, size_t *ends) IB_MUST_CHECK;
+
+/* A sequence of values that iw_encode_value has encoded before, all in one encoding: taken as they are. */
+struct ib_block *iw_join(const struct ib_span *values, size_t n); /* refs 1; NULL: too many bytes, or no memory */
 
 /* A struct value of type t (with classes or not) in a stand-alone 1.1 encapsulation: the store's record format. */
 /* = iw_encode_params / iw_decode_params. */
