@@ -11,6 +11,7 @@
 #define PBKDF2_ROUNDS_MAX 10000000
 #define PBKDF2_SALT_MAX 256
 #define DES_LENGTH 13
+#define BSDI_LENGTH 20
 
 struct pbkdf2 {
     const EVP_MD *md;
@@ -104,11 +105,19 @@ static bool pbkdf2_check(struct ib_str password, const struct pbkdf2 *p)
     return ok;
 }
 
-/* Without '$' only traditional DES is a hash; any other text would be taken for one by its first two characters. */
+/* Without '$' only traditional DES and BSDi's variant with '_' are hashes; any other text would be taken for one by its
+   first two characters. */
 static bool is_des(const char *stored)
 {
-    return strlen(stored) == DES_LENGTH &&
-           strspn(stored, "./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz") == DES_LENGTH;
+    size_t bsdi = stored[0] == '_', n = strlen(stored);
+    return n == (bsdi ? BSDI_LENGTH : DES_LENGTH) &&
+           strspn(stored + bsdi, "./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz") == n - bsdi;
+}
+
+/* MD4 without salt or rounds, as NT has it. */
+static bool is_nt(const char *stored)
+{
+    return strncmp(stored, "$3$", 3) == 0;
 }
 
 enum auth_hash_grade auth_hash_grade(const char *stored)
@@ -128,7 +137,8 @@ enum auth_hash_grade auth_hash_grade(const char *stored)
     int salt = crypt_checksalt(stored);
     return last == stored || last[1] == '\0' || salt == CRYPT_SALT_INVALID || salt == CRYPT_SALT_METHOD_DISABLED
                ? AUTH_HASH_UNKNOWN
-               : AUTH_HASH_GOOD;
+           : is_nt(stored) ? AUTH_HASH_WEAK
+                           : AUTH_HASH_GOOD;
 }
 
 static bool crypt_check(struct ib_str password, const char *stored)

@@ -8,7 +8,7 @@
 
 enum auth_hash_grade {
     AUTH_HASH_UNKNOWN, /* no hash at all, or damaged */
-    AUTH_HASH_WEAK, /* traditional DES: works, deserves a warning */
+    AUTH_HASH_WEAK, /* DES or a bare MD4: works, deserves a warning */
     AUTH_HASH_GOOD
 };
 

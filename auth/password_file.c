@@ -2,23 +2,20 @@
 /* The strict parser of password files and the table it fills (glacier2-router 11.2). Owns its entries. */
 #include <moulin/auth/password_file.h>
 
-#include <errno.h>
-#include <fcntl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <moulin/base/log.h>
 #include <moulin/base/secret.h>
 
+#include "file.h"
 #include "hash.h"
 
 #define HASH_NONFATAL_OOM 1
 #define uthash_nonfatal_oom(e) ((e)->linked = false)
 #include <uthash.h>
 
-#define FILE_MAX_BYTES ((size_t)16 << 20)
 #define USER_MAX 255
 
 /* What unknown users are checked against when the file names nobody: yescrypt at its default cost. */
@@ -34,6 +31,7 @@ struct entry {
 };
 
 struct auth_password_file {
+    atomic_uint refs;
     struct entry *by_user; /* owns */
     struct entry *first; /* stands in for unknown users */
 };
@@ -135,7 +133,7 @@ static int parse_line(struct auth_password_file *f, struct cursor *c, struct ib_
         rc = add_entry(f, c, user, hash, err);
     }
     if (rc == 0 && grade == AUTH_HASH_WEAK && log) {
-        ib_log_warning(log, "%s:%u: traditional DES hashes are broken within hours; replace it (moulin passwd)",
+        ib_log_warning(log, "%s:%u: hashes of this kind (DES, NT) are broken within hours; replace it (moulin passwd)",
                        c->name, c->line);
     }
     return rc;
@@ -149,6 +147,7 @@ struct auth_password_file *auth_password_file_parse(const char *name, struct ib_
         (void)ib_err_set(err, IB_ENOMEM, "%s: out of memory", name);
         return NULL;
     }
+    atomic_init(&f->refs, 1);
     const char *p = ib_cstr(text), *end = p + text.n;
     for (unsigned line = 1; p < end; line++) {
         const char *eol = memchr(p, '\n', (size_t)(end - p));
@@ -162,56 +161,28 @@ struct auth_password_file *auth_password_file_parse(const char *name, struct ib_
     return f;
 }
 
-static int read_all(int fd, char *p, size_t n)
-{
-    while (n) {
-        ssize_t k = read(fd, p, n);
-        if (k < 0 && errno == EINTR) {
-            continue;
-        }
-        if (k <= 0) {
-            return -1;
-        }
-        p += k;
-        n -= (size_t)k;
-    }
-    return 0;
-}
-
 struct auth_password_file *auth_password_file_load(const char *path, struct ib_log *log, struct ib_err *err)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    struct stat st;
-    if (fd < 0 || fstat(fd, &st) != 0) {
-        (void)ib_err_set(err, IB_EFILE, "cannot read password file `%s': %s", path, strerror(errno));
-        if (fd >= 0) {
-            (void)close(fd);
-        }
+    size_t n = 0;
+    char *text = auth_file_read(path, "password file", &n, err);
+    if (!text) {
         return NULL;
     }
-    struct auth_password_file *f = NULL;
-    char *text = NULL;
-    size_t n = (size_t)st.st_size;
-    if (!S_ISREG(st.st_mode) || n > FILE_MAX_BYTES) {
-        (void)ib_err_set(err, IB_EFILE, "cannot read password file `%s': not a regular file of at most 16 MiB", path);
-    } else if (!(text = calloc(1, n + 1))) {
-        (void)ib_err_set(err, IB_ENOMEM, "cannot read password file `%s': out of memory", path);
-    } else if (read_all(fd, text, n) != 0) {
-        (void)ib_err_set(err, IB_EFILE, "cannot read password file `%s': it changed while being read", path);
-    } else {
-        f = auth_password_file_parse(path, (struct ib_str){text, n}, log, err);
-    }
-    if (text) {
-        ib_wipe(text, n);
-        free(text);
-    }
-    (void)close(fd);
+    struct auth_password_file *f = auth_password_file_parse(path, (struct ib_str){text, n}, log, err);
+    ib_wipe(text, n);
+    free(text);
+    return f;
+}
+
+struct auth_password_file *auth_password_file_ref(struct auth_password_file *f)
+{
+    atomic_fetch_add(&f->refs, 1);
     return f;
 }
 
 void auth_password_file_free(struct auth_password_file *f)
 {
-    if (!f) {
+    if (!f || atomic_fetch_sub(&f->refs, 1) != 1) {
         return;
     }
     struct entry *e, *next;

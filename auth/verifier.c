@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What all verifiers share: the life of a check, the Null verifier, and the choice the properties make. */
+/* What all verifiers share: the life of a check; and the Null verifier. */
 #include "verifier_priv.h"
 
 #include <stdlib.h>
 
-#include <moulin/rpc/runtime.h>
+#include <moulin/auth/password_file.h>
 
 void auth_verifier_init(struct auth_verifier *v, const struct auth_verifier_ops *ops, struct ic_loop *loop)
 {
@@ -87,6 +87,19 @@ int auth_verifier_reload(struct auth_verifier *v, struct ib_log *log, struct ib_
     return v->ops->reload ? v->ops->reload(v, log, err) : 0;
 }
 
+struct auth_password_file *auth_verifier_passwords(const struct auth_verifier *v)
+{
+    return v->ops->passwords ? v->ops->passwords(v) : NULL;
+}
+
+void auth_verifier_renew(struct auth_verifier *v, struct auth_password_file *passwords)
+{
+    if (v->ops->renew) {
+        v->ops->renew(v, passwords);
+    }
+    auth_password_file_free(passwords);
+}
+
 const struct iw_proxy *auth_verifier_proxy(const struct auth_verifier *v)
 {
     return v->proxy;
@@ -109,6 +122,11 @@ static void null_free(struct auth_verifier *v)
 
 static const struct auth_verifier_ops null_ops = {.start = null_start, .free = null_free};
 
+bool auth_verifier_accepts_all(const struct auth_verifier *v)
+{
+    return v->ops == &null_ops;
+}
+
 struct auth_verifier *auth_verifier_new_null(struct ic_loop *loop)
 {
     struct auth_verifier *v = calloc(1, sizeof(*v));
@@ -116,57 +134,4 @@ struct auth_verifier *auth_verifier_new_null(struct ic_loop *loop)
         auth_verifier_init(v, &null_ops, loop);
     }
     return v;
-}
-
-/* --- configuration ----------------------------------------------------------------------------------------------- */
-
-/* "<instance>/Null…Verifier", also unquoted when the instance name has blanks (glacier2-router 11.1). */
-static bool is_null_verifier(const struct auth_setting *s, const char *value)
-{
-    const char *name = s->ssl ? "/NullSSLPermissionsVerifier" : "/NullPermissionsVerifier";
-    size_t n = strlen(s->instance), quoted = value[0] == '"' || value[0] == '\'';
-    if (quoted && value[strlen(value) - 1] != value[0]) {
-        return false;
-    }
-    return strncmp(value + quoted, s->instance, n) == 0 && strncmp(value + quoted + n, name, strlen(name)) == 0 &&
-           strlen(value) == n + strlen(name) + 2 * quoted;
-}
-
-static int configure_remote(struct ir_runtime *rt, const struct auth_setting *s, struct auth_verifier **out,
-                            struct ib_err *err)
-{
-    struct ib_arena arena;
-    struct iw_proxy *prx = NULL;
-    ib_arena_init(&arena, 0);
-    int rc = ir_runtime_property_proxy(rt, s->proxy_property, &arena, &prx, err);
-    if (rc != 0) {
-        rc = ib_err_wrap(err, "%s verifier `%s' is invalid; correct %s", s->ssl ? "ssl permissions" : "permissions",
-                         ir_properties_get(ir_runtime_properties(rt), s->proxy_property), s->proxy_property);
-    } else if (prx && !(*out = auth_verifier_new_remote(rt, prx, s->ssl))) {
-        rc = ib_err_set(err, IB_ENOMEM, "%s: out of memory", s->proxy_property);
-    }
-    ib_arena_fini(&arena);
-    return rc;
-}
-
-int auth_verifier_configure(struct ir_runtime *rt, struct auth_helper *helper, const struct auth_setting *s,
-                            struct auth_verifier **out, struct ib_err *err)
-{
-    const struct ir_properties *p = ir_runtime_properties(rt);
-    struct ic_loop *loop = ir_runtime_loop(rt);
-    *out = NULL;
-    const char *proxy = ir_properties_get(p, s->proxy_property);
-    if (proxy[0] && is_null_verifier(s, proxy)) {
-        *out = auth_verifier_new_null(loop);
-        return *out ? 0 : ib_err_set(err, IB_ENOMEM, "%s: out of memory", s->proxy_property);
-    }
-    if (proxy[0]) {
-        return configure_remote(rt, s, out, err);
-    }
-    const char *file = s->file_property ? ir_properties_get(p, s->file_property) : "";
-    if (!file[0]) {
-        return 0;
-    }
-    *out = auth_verifier_new_file(loop, helper, file, ir_runtime_log(rt), err);
-    return *out ? 0 : ib_err_wrap(err, "%s", s->file_property);
 }

@@ -14,14 +14,15 @@ struct file_verifier {
     char path[];
 };
 
-static void on_hashed(void *arg, int code, bool match)
+static void on_hashed(void *arg, const struct auth_helper_answer *h)
 {
     struct auth_check *c = arg;
     struct auth_answer a = {.verdict = AUTH_DENIED};
-    if (code != 0) {
+    if (h->code != 0) {
         a.verdict = AUTH_FAILED;
-        (void)ib_err_set(&a.err, code, "the auth helper gave no answer: %s", ib_err_text(code));
-    } else if (match && c->known) {
+        (void)ib_err_set(&a.err, h->code, "the auth helper gave no answer: %s%s%s", ib_err_text(h->code),
+                         h->text[0] ? ": " : "", h->text);
+    } else if (h->match && c->known) {
         a.verdict = AUTH_ACCEPTED;
     }
     auth_check_finish(c, &a);
@@ -60,6 +61,20 @@ static int file_reload(struct auth_verifier *v, struct ib_log *log, struct ib_er
     return 0;
 }
 
+static struct auth_password_file *file_passwords(const struct auth_verifier *v)
+{
+    return auth_password_file_ref(((const struct file_verifier *)(const void *)v)->file);
+}
+
+static void file_renew(struct auth_verifier *v, struct auth_password_file *passwords)
+{
+    struct file_verifier *f = (struct file_verifier *)(void *)v;
+    if (passwords) {
+        auth_password_file_free(f->file);
+        f->file = auth_password_file_ref(passwords);
+    }
+}
+
 static void file_free(struct auth_verifier *v)
 {
     struct file_verifier *f = (struct file_verifier *)(void *)v;
@@ -68,7 +83,13 @@ static void file_free(struct auth_verifier *v)
 }
 
 static const struct auth_verifier_ops file_ops = {
-    .start = file_start, .cancel = file_cancel, .reload = file_reload, .free = file_free};
+    .start = file_start,
+    .cancel = file_cancel,
+    .reload = file_reload,
+    .passwords = file_passwords,
+    .renew = file_renew,
+    .free = file_free,
+};
 
 struct auth_verifier *auth_verifier_new_file(struct ic_loop *loop, struct auth_helper *helper, const char *path,
                                              struct ib_log *log, struct ib_err *err)

@@ -13,6 +13,8 @@ struct auth_verifier_ops {
     int (*start)(struct auth_verifier *v, struct auth_check *c, const struct auth_request *rq);
     void (*cancel)(struct auth_verifier *v, struct auth_check *c);
     int (*reload)(struct auth_verifier *v, struct ib_log *log, struct ib_err *err); /* may be NULL */
+    struct auth_password_file *(*passwords)(const struct auth_verifier *v); /* NULL: it has none */
+    void (*renew)(struct auth_verifier *v, struct auth_password_file *passwords); /* shares; NULL: nothing to renew */
     void (*free)(struct auth_verifier *v);
 };
 
@@ -33,8 +35,9 @@ struct auth_check {
     struct ic_deferred later;
     struct auth_answer answer; /* what later gives */
     /* ---- */
-    uint64_t question; /* file: the helper's */
+    uint64_t question; /* file, PAM: the helper's */
     bool known;
+    struct auth_run *run; /* chain; owned by it */
     struct ir_call *call; /* remote */
 };
 
