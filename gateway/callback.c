@@ -3,26 +3,14 @@
    connection, identity and body untouched (glacier2-router 7). */
 #include "router.h"
 
-static void trace_routing(const struct gw_router *r, struct ir_request *rq)
+void gw_callback_route(struct gw_router *r, struct ir_request *rq, const struct gw_direction *d)
 {
-    char name[256], operation[128];
-    if (r->config.server.trace_request < 1) {
-        return;
-    }
-    const struct ir_request_info *info = ir_request_info(rq);
-    ib_log_trace(ir_runtime_log(r->rt), "Glacier2", "reverse routing (%s)\nidentity = %s\noperation = %s",
-                 r->config.server.buffered ? "buffered" : "not buffered",
-                 ib_log_escape(info->id.name, name, sizeof(name)),
-                 ib_log_escape(info->operation, operation, sizeof(operation)));
-}
-
-void gw_callback_request(void *router, struct ir_request *rq)
-{
-    struct gw_router *r = router;
     const struct ir_request_info *info = ir_request_info(rq);
     struct gw_session *s = gw_index_find(r->index, info->id.category);
+    unsigned owner = info->id.category.n == GW_TOKEN_LEN ? gw_crew_owner(r->crew, info->id.category) : r->worker;
     struct ib_span context;
-    if (!s || !s->client) {
+    if (!s && owner == r->worker) {
+        r->stats.callbacks_dropped++;
         ir_request_fail(rq, IR_OBJECT_NOT_EXIST, NULL);
         return;
     }
@@ -30,11 +18,35 @@ void gw_callback_request(void *router, struct ir_request *rq)
         ir_request_fail_local(rq, info->params_err, NULL);
         return;
     }
-    if (gw_context_forward(&r->config.server, NULL, 0, rq, &context) != 0) {
+    if (!s) {
+        gw_crossing_start(r, rq, owner, !d->forward_context);
+        return;
+    }
+    if (gw_context_forward(d, NULL, 0, rq, &context) != 0) {
         ir_request_fail_local(rq, IB_ENOMEM, NULL);
         return;
     }
-    trace_routing(r, rq);
-    const struct iw_proxy target = {.id = info->id, .protocol = {1, 0}, .encoding = IW_ENCODING_1_1};
-    gw_forward_send(r, rq, &target, s->client->conn, &r->config.server, context);
+    if (r->config.server.trace_request >= 1) {
+        gw_trace_reverse(r, rq, false);
+    }
+    s->traffic.callbacks++;
+    gw_forward_send(s, rq, NULL, GW_TO_CLIENT, context);
+}
+
+/* Without a category it may be for the control of another worker's session. */
+void gw_callback_request(void *router, struct ir_request *rq)
+{
+    struct gw_router *r = router;
+    const struct ir_request_info *info = ir_request_info(rq);
+    bool control = info->id.category.n == 0 && info->id.name.n == IB_UUID_LEN && info->params_err == 0;
+    unsigned owner = control ? gw_crew_owner(r->crew, info->id.name) : r->worker;
+    if (owner != r->worker) {
+        gw_crossing_start(r, rq, owner, false);
+    } else if (r->arrives_bare) {
+        struct gw_direction d = r->config.server;
+        d.forward_context = false;
+        gw_callback_route(r, rq, &d);
+    } else {
+        gw_callback_route(r, rq, &r->config.server);
+    }
 }

@@ -27,7 +27,10 @@ static void on_heartbeat(void *arg, struct ir_conn *conn)
 void gw_client_accept(void *router, struct ir_conn *conn)
 {
     struct gw_router *r = router;
-    struct gw_client *c = calloc(1, sizeof(*c));
+    struct gw_client *c = NULL;
+    if (!r->operator.draining && gw_limits_let_in(r, conn) && !(c = calloc(1, sizeof(*c)))) {
+        gw_limits_let_out(r);
+    }
     if (!c) {
         ir_conn_close(conn, true);
         return;
@@ -37,10 +40,15 @@ void gw_client_accept(void *router, struct ir_conn *conn)
     c->hook.fn = on_closed;
     ib_list_init(&c->hook.node);
     ib_list_init(&c->waiting);
+    ib_list_init(&c->guest_node);
     ib_list_append(&r->clients, &c->node);
+    atomic_fetch_add(&r->crew->workers[r->worker].clients, 1);
+    gw_guest_add(c);
     ir_conn_on_close(conn, &c->hook);
     ir_conn_on_heartbeat(conn, on_heartbeat, c);
     ir_conn_set_data(conn, c);
+    const struct gw_direction *d = &r->config.client;
+    ir_conn_set_limits(conn, &(struct ir_limits){d->max_messages, d->max_messages, d->max_bytes});
 }
 
 /* The session being made goes on without its client: its manager must hear of the end (4.1). */
@@ -54,11 +62,18 @@ void gw_client_free(struct gw_client *c)
         gw_login_refuse(s, "connection lost");
     }
     if (c->joining) {
-        c->joining->client = NULL;
+        struct gw_session *s = c->joining;
+        s->client = NULL;
+        if (s->at_door == GW_DOOR_LINE) { /* nobody has begun anything for it */
+            gw_login_refuse(s, "connection lost");
+        }
     }
     if (c->session) {
-        gw_session_end(c->session, "destroying session");
+        gw_session_end(c->session, c->router->stopping ? GW_END_SHUTDOWN : GW_END_LOST);
     }
+    gw_guest_remove(c);
+    gw_limits_let_out(c->router);
+    atomic_fetch_sub(&c->router->crew->workers[c->router->worker].clients, 1);
     free(c);
 }
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #define FORWARD_KEY "_fwd"
+#define OVERRIDE_KEY "_ovrd"
 #define CON_PREFIX "_con."
 
 static bool is_reserved(struct ib_str key)
@@ -20,24 +21,25 @@ static void warn_option(struct gw_router *r, char letter)
                    ib_log_escape((struct ib_str){&letter, 1}, text, sizeof(text)));
 }
 
-struct gw_forward_mode gw_forward_mode(struct gw_router *r, const struct ir_request *rq)
+struct gw_forward_mode gw_forward_mode(struct gw_router *r, const struct gw_direction *d, const struct ir_request *rq)
 {
+    bool always = d->buffered && d->always_batch;
     struct gw_forward_mode m = {.oneway = ir_request_info(rq)->request_id == 0};
     const struct ib_str letters = ir_request_context(rq, FORWARD_KEY);
     bool warned = false;
+    m.batch = m.oneway && always;
     for (size_t i = 0; i < letters.n; i++) {
         switch (letters.p[i]) {
         case 't':
-            m.oneway = m.datagram = false;
+            m.oneway = m.datagram = m.batch = false;
             break;
         case 'o':
         case 'O':
-            m.oneway = true;
-            m.datagram = false;
-            break;
         case 'd':
         case 'D':
-            m.oneway = m.datagram = true;
+            m.oneway = true;
+            m.datagram = letters.p[i] == 'd' || letters.p[i] == 'D';
+            m.batch = always || (d->buffered && (letters.p[i] == 'O' || letters.p[i] == 'D'));
             break;
         case 's':
             m.secure = true;
@@ -46,13 +48,18 @@ struct gw_forward_mode gw_forward_mode(struct gw_router *r, const struct ir_requ
             m.compress = true;
             break;
         default:
-            if (!warned) { /* one a request is enough to find it */
+            if (r && !warned) { /* one a request is enough to find it */
                 warn_option(r, letters.p[i]);
             }
             warned = true;
         }
     }
     return m;
+}
+
+struct ib_str gw_context_override(const struct ir_request *rq)
+{
+    return ir_request_context(rq, OVERRIDE_KEY);
 }
 
 int gw_context_login(struct gw_session *s, const struct ir_request *rq, const struct ir_context_entry **out, size_t *n)
@@ -68,7 +75,9 @@ int gw_context_login(struct gw_session *s, const struct ir_request *rq, const st
             v[k++] = info->context[i];
         }
     }
-    memcpy(v + k, s->con_context, s->n_con_context * sizeof(*v));
+    if (s->n_con_context > 0) {
+        memcpy(v + k, s->con_context, s->n_con_context * sizeof(*v));
+    }
     *out = v;
     *n = k + s->n_con_context;
     return 0;
@@ -157,6 +166,10 @@ int gw_context_connection(struct gw_session *s, const struct ir_conn *conn)
     const struct ic_conn *net = ir_conn_net((struct ir_conn *)(uintptr_t)conn);
     if (s->router->config.add_connection_context == 0) {
         return 0;
+    }
+    s->con_context = IB_ARENA_ARRAY(a, GW_CONTEXT_MAX, struct ir_context_entry);
+    if (!s->con_context) {
+        return IB_ENOMEM;
     }
     ic_conn_get_info(net, &info);
     bool ok = add(s, "_con.type", ib_arena_strz(a, info.transport)) &&

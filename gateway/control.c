@@ -13,7 +13,7 @@ static struct iw_proxy *object_proxy(struct gw_session *s, const struct gw_objec
 
 struct iw_proxy *gw_control_proxy(struct gw_session *s, struct ib_arena *arena)
 {
-    return object_proxy(s, &s->control, arena);
+    return object_proxy(s, &s->objects->control, arena);
 }
 
 /* --- the sets ----------------------------------------------------------------------------------------------------- */
@@ -104,7 +104,7 @@ static void control_categories(void *self, struct ir_request *rq,
     struct gw_session *s = self;
     (void)in;
     const struct Glacier2_SessionControl_categories_out out = {
-        .ret = object_proxy(s, &s->categories, ir_request_arena(rq))};
+        .ret = object_proxy(s, &s->objects->categories, ir_request_arena(rq))};
     Glacier2_SessionControl_categories_reply(rq, &out);
 }
 
@@ -114,7 +114,7 @@ static void control_adapter_ids(void *self, struct ir_request *rq,
     struct gw_session *s = self;
     (void)in;
     const struct Glacier2_SessionControl_adapterIds_out out = {
-        .ret = object_proxy(s, &s->adapter_ids, ir_request_arena(rq))};
+        .ret = object_proxy(s, &s->objects->adapter_ids, ir_request_arena(rq))};
     Glacier2_SessionControl_adapterIds_reply(rq, &out);
 }
 
@@ -124,7 +124,7 @@ static void control_identities(void *self, struct ir_request *rq,
     struct gw_session *s = self;
     (void)in;
     const struct Glacier2_SessionControl_identities_out out = {
-        .ret = object_proxy(s, &s->identities, ir_request_arena(rq))};
+        .ret = object_proxy(s, &s->objects->identities, ir_request_arena(rq))};
     Glacier2_SessionControl_identities_reply(rq, &out);
 }
 
@@ -143,7 +143,7 @@ static void control_destroy(void *self, struct ir_request *rq, const struct Glac
     struct gw_session *s = self;
     (void)in;
     if (s->state == GW_ACTIVE) {
-        gw_session_end(s, "destroying session");
+        gw_session_end(s, GW_END_CONTROL);
     } else {
         s->ended_early = true;
     }
@@ -161,7 +161,9 @@ static const struct Glacier2_SessionControl_servant control_vtable = {
 static int object_add(struct gw_session *s, struct gw_object *o, const struct iw_iface *iface, const void *vtable,
                       void *self)
 {
-    ib_uuid(o->uuid);
+    do {
+        ib_uuid(o->uuid);
+    } while (gw_crew_owner(s->router->crew, ib_str(o->uuid)) != s->router->worker);
     o->servant = (struct ir_servant){.iface = iface, .vtable = vtable, .self = self};
     const struct iw_identity id = {.name = ib_str(o->uuid)};
     int rc = ir_adapter_add(s->router->server, &id, "", &o->servant);
@@ -174,15 +176,20 @@ static int object_add(struct gw_session *s, struct gw_object *o, const struct iw
 int gw_control_add(struct gw_session *s)
 {
     struct gw_filter *f = &s->filter;
-    int rc = object_add(s, &s->control, &Glacier2_SessionControl_iface, &control_vtable, s);
-    rc = rc ? rc : object_add(s, &s->categories, &Glacier2_StringSet_iface, &strings_vtable, &f->categories);
-    rc = rc ? rc : object_add(s, &s->adapter_ids, &Glacier2_StringSet_iface, &strings_vtable, &f->adapter_ids);
-    return rc ? rc : object_add(s, &s->identities, &Glacier2_IdentitySet_iface, &identities_vtable, &f->identities);
+    struct gw_objects *o = s->objects = IB_ARENA_NEW(&s->arena, struct gw_objects);
+    int rc = o ? object_add(s, &o->control, &Glacier2_SessionControl_iface, &control_vtable, s) : IB_ENOMEM;
+    rc = rc ? rc : object_add(s, &o->categories, &Glacier2_StringSet_iface, &strings_vtable, &f->categories);
+    rc = rc ? rc : object_add(s, &o->adapter_ids, &Glacier2_StringSet_iface, &strings_vtable, &f->adapter_ids);
+    return rc ? rc : object_add(s, &o->identities, &Glacier2_IdentitySet_iface, &identities_vtable, &f->identities);
 }
 
 void gw_control_remove(struct gw_session *s)
 {
-    struct gw_object *const objects[] = {&s->control, &s->categories, &s->adapter_ids, &s->identities};
+    struct gw_objects *o = s->objects;
+    if (!o) {
+        return;
+    }
+    struct gw_object *const objects[] = {&o->control, &o->categories, &o->adapter_ids, &o->identities};
     for (size_t i = 0; i < sizeof(objects) / sizeof(objects[0]); i++) {
         if (objects[i]->id.name.n) {
             ir_adapter_remove(s->router->server, &objects[i]->id, "");

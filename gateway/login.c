@@ -10,6 +10,7 @@
 #define WAITING_MAX 16 /* createSession calls queued on one connection */
 
 static const char internal_error[] = "internal server error";
+static const char draining[] = "the gateway takes no new sessions: log in at another one";
 
 static void throw_denied(struct ir_request *rq, struct ib_str reason)
 {
@@ -39,6 +40,7 @@ static void give_up(struct gw_session *s)
 {
     struct gw_client *c = s->client;
     bool was_joining = c && c->joining == s;
+    s->router->stats.logins_refused++;
     gw_session_move(s, GW_DESTROYING);
     gw_broker_destroy(s);
     gw_session_free(s);
@@ -50,6 +52,9 @@ static void give_up(struct gw_session *s)
 
 void gw_login_refuse(struct gw_session *s, const char *reason)
 {
+    if (s->state == GW_CREATING) {
+        gw_audit_session_refused(s, reason);
+    }
     if (s->rq) {
         throw_cannot_create(s->rq, reason);
         s->rq = NULL;
@@ -57,7 +62,7 @@ void gw_login_refuse(struct gw_session *s, const char *reason)
     give_up(s);
 }
 
-static void deny(struct gw_session *s, struct ib_str reason)
+void gw_login_deny(struct gw_session *s, struct ib_str reason)
 {
     throw_denied(s->rq, reason.n ? reason : IB_STR("permission denied"));
     s->rq = NULL;
@@ -82,13 +87,16 @@ static void welcome(struct gw_session *s)
         gw_login_refuse(s, "router is shutting down");
         return;
     }
+    if (r->operator.draining) {
+        gw_login_refuse(s, draining);
+        return;
+    }
     if (!s->client || s->ended_early) {
         gw_login_refuse(s, "the session was destroyed while it was being created");
         return;
     }
-    if (r->server && gw_index_add(r->index, s) != 0) {
-        gw_login_refuse(s, internal_error);
-        return;
+    if (r->server) {
+        gw_index_add(r->index, s);
     }
     struct ir_request *rq = s->rq;
     s->rq = NULL;
@@ -148,6 +156,11 @@ static void create(struct gw_session *s)
     const struct ir_context_entry *context;
     size_t n;
     gw_session_move(s, GW_CREATING);
+    const char *full = r->operator.draining ? draining : gw_limits_refuse_session(s);
+    if (full) {
+        gw_login_refuse(s, full);
+        return;
+    }
     if (!manager) {
         welcome(s);
         return;
@@ -162,11 +175,29 @@ static void create(struct gw_session *s)
 
 /* --- first step: who is it? --------------------------------------------------------------------------------------- */
 
+/* To the throttle and to the audit log. */
+static void report(struct gw_session *s, const struct auth_answer *a)
+{
+    bool accepted = a->verdict == AUTH_ACCEPTED;
+    const struct ib_str reason = a->verdict == AUTH_FAILED ? ib_str(a->err.text)
+                                 : a->reason.n             ? a->reason
+                                                           : IB_STR("permission denied");
+    if (a->verdict != AUTH_FAILED) {
+        gw_door_report(s, accepted);
+    }
+    gw_door_leave(s);
+    gw_audit_login(s, accepted, reason);
+}
+
 static void on_verified(void *arg, const struct auth_answer *a)
 {
     struct gw_session *s = arg;
     const struct gw_router *r = s->router;
     s->check = NULL;
+    report(s, a);
+    if (a->err.code && r->config.trace_session >= 1) {
+        ib_log_warning(ir_runtime_log(r->rt), "exception while verifying permissions:\n%s", a->err.text);
+    }
     switch (a->verdict) {
     case AUTH_ACCEPTED:
         create(s);
@@ -176,32 +207,31 @@ static void on_verified(void *arg, const struct auth_answer *a)
             s->rq = NULL;
             give_up(s);
         } else {
-            deny(s, a->reason);
+            gw_login_deny(s, a->reason);
         }
         return;
     case AUTH_DENIED:
-        deny(s, a->reason);
+        gw_login_deny(s, a->reason);
         return;
     case AUTH_FAILED:
         break;
     }
-    if (r->config.trace_session >= 1) {
-        ib_log_warning(ir_runtime_log(r->rt), "exception while verifying permissions:\n%s", a->err.text);
-    }
-    deny(s, ib_str(internal_error));
+    gw_login_deny(s, ib_str(internal_error));
 }
 
-static void start(struct gw_session *s)
+void gw_login_verify(struct gw_session *s)
 {
     struct gw_router *r = s->router;
-    struct auth_request rq = {.user = s->user, .password = s->password, .ssl = s->info};
-    s->client->joining = s;
-    gw_session_move(s, GW_AUTHENTICATING);
-    if (gw_context_login(s, s->rq, &rq.context, &rq.n_context) == 0) {
-        s->check = auth_verify(s->ssl ? r->ssl_verifier : r->verifier, &rq, on_verified, s);
+    struct ic_conn_info peer;
+    struct auth_request rq = {
+        .user = s->user, .password = s->password, .ssl = s->info, .remote_host = peer.remote_host};
+    ic_conn_get_info(ir_conn_net(s->client->conn), &peer);
+    struct auth_verifier *verifier = s->ssl ? gw_edge_verifier(r) : r->verifier;
+    if (verifier && gw_context_login(s, s->rq, &rq.context, &rq.n_context) == 0) {
+        s->check = auth_verify(verifier, &rq, on_verified, s);
     }
     if (!s->check) {
-        deny(s, ib_str(internal_error));
+        gw_login_deny(s, ib_str(internal_error));
     }
 }
 
@@ -213,7 +243,9 @@ void gw_login_start_next(struct gw_client *c)
     struct gw_session *s = IB_CONTAINER(c->waiting.next, struct gw_session, wait_node);
     ib_list_remove(&s->wait_node);
     c->n_waiting--;
-    start(s);
+    c->joining = s;
+    gw_session_move(s, GW_AUTHENTICATING);
+    gw_door_enter(s);
 }
 
 void gw_login_stop(struct gw_router *r)
@@ -259,25 +291,28 @@ static bool fill_ssl_info(struct gw_session *s, const struct ic_conn *net)
 }
 
 /* Before any verifier is asked. A reason: refused. */
-static const char *refusal(const struct gw_router *r, const struct ir_conn *conn, bool ssl, struct ib_str user)
+static const char *refusal(const struct gw_router *r, const struct ir_conn *conn, bool ssl, struct ib_arena *arena,
+                           struct ib_str *user)
 {
+    const struct ic_conn *net = ir_conn_net((struct ir_conn *)(uintptr_t)conn);
     struct ic_conn_info info;
     if (!ssl) {
         return r->verifier ? NULL : "no configured permissions verifier";
     }
-    if (!r->ssl_verifier) {
+    if (!gw_edge_verifier(r)) {
         return "no configured ssl permissions verifier";
     }
-    ic_conn_get_info(ir_conn_net((struct ir_conn *)(uintptr_t)conn), &info);
+    ic_conn_get_info(net, &info);
     if (!info.secure) {
         return "not ssl connection";
     }
-    return user.n ? NULL : "empty user DN";
+    return gw_edge_user(r, net, arena, user);
 }
 
 static void enqueue(struct gw_client *c, struct ir_request *rq, struct ib_str user, struct ib_str password, bool ssl)
 {
     if (c->n_waiting >= WAITING_MAX) {
+        c->router->stats.logins_refused++;
         throw_cannot_create(rq, "too many sessions are being created on this connection");
         return;
     }
@@ -288,7 +323,7 @@ static void enqueue(struct gw_client *c, struct ir_request *rq, struct ib_str us
     }
     s->password = password;
     if (ssl && !fill_ssl_info(s, ir_conn_net(c->conn))) {
-        deny(s, IB_STR("connection exception"));
+        gw_login_deny(s, IB_STR("connection exception"));
         return;
     }
     ib_list_append(&c->waiting, &s->wait_node);
@@ -303,16 +338,20 @@ void gw_login(struct gw_router *r, struct ir_request *rq, struct ib_str user, st
         throw_cannot_create(rq, "connection lost");
         return;
     }
-    if (ssl) {
-        user = ic_conn_peer_subject(ir_conn_net(c->conn), ir_request_arena(rq));
-    }
-    const char *reason = refusal(r, c->conn, ssl, user);
+    char text[64];
+    const char *reason = refusal(r, c->conn, ssl, ir_request_arena(rq), &user);
+    r->stats.logins_refused += reason || r->stopping || r->operator.draining || c->session;
     if (reason) {
+        gw_audit_turned_away(c, user, ssl, reason);
         throw_denied(rq, ib_str(reason));
     } else if (r->stopping) {
         throw_cannot_create(rq, "router is shutting down");
+    } else if (r->operator.draining) {
+        throw_cannot_create(rq, draining);
     } else if (c->session) {
         throw_cannot_create(rq, "session exists");
+    } else if ((reason = gw_door_turn_away(c, user, ssl, text, sizeof(text)))) {
+        throw_denied(rq, ib_str(reason));
     } else {
         enqueue(c, rq, user, password, ssl);
     }

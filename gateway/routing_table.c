@@ -11,6 +11,7 @@
 #define uthash_nonfatal_oom(e) ((e)->linked = false)
 #include <uthash.h>
 
+#define ARENA_FIRST 256 /* a proxy with an endpoint or two */
 #define BYTES_MAX ((size_t)16 << 20) /* per session; real tables are a few hundred KiB */
 
 struct gw_route {
@@ -72,9 +73,17 @@ static void key_write(const struct iw_identity *id, uint8_t *out)
 
 static struct gw_route *find(struct gw_routes *t, const struct iw_identity *id)
 {
-    uint8_t small[256], *key = small;
+    IB_UNINIT uint8_t small[256];
+    uint8_t *key = small;
     size_t n = key_size(id);
     struct gw_route *r = NULL;
+    if (!ib_list_empty(&t->lru)) { /* who calls an object has mostly called it before */
+        r = IB_CONTAINER(t->lru.prev, struct gw_route, node);
+        if (iw_identity_equal(&r->proxy->id, id)) {
+            return r;
+        }
+        r = NULL;
+    }
     if (n > sizeof(small) && !(key = malloc(n))) {
         return NULL;
     }
@@ -103,6 +112,7 @@ static struct gw_route *route_new(const struct iw_proxy *prx)
         return NULL;
     }
     ib_arena_init(&r->arena, 0);
+    r->arena.first = ARENA_FIRST;
     r->proxy = iw_proxy_copy(prx, &r->arena);
     if (!r->proxy) {
         gw_route_free(r);

@@ -75,6 +75,15 @@ static void add_proxies(void *self, struct ir_request *rq, const struct Ice_Rout
     if (!s) {
         return;
     }
+    /* All or nothing; a client that asks for what it must not have is cut off. */
+    if (!gw_target_may_add(s, rq, in->proxies.n, in->proxies.v)) {
+        struct ir_conn *conn = ir_request_conn(rq);
+        if (conn) {
+            ir_conn_close(conn, true);
+        }
+        ir_request_fail(rq, IR_OBJECT_NOT_EXIST, NULL); /* into the void */
+        return;
+    }
     int level = r->config.trace_routing_table, rc = 0;
     size_t most = in->proxies.n + gw_routes_count(&s->routes);
     struct Ice_Router_addProxies_out out = {0};
@@ -145,7 +154,7 @@ static void destroy_session(void *self, struct ir_request *rq, const struct Glac
     (void)self;
     (void)in;
     if (c && c->session) {
-        gw_session_end(c->session, "destroying session");
+        gw_session_end(c->session, GW_END_CLIENT);
         Glacier2_Router_destroySession_reply(rq, NULL);
     } else {
         Glacier2_SessionNotExistException_throw(rq, NULL);
@@ -195,6 +204,16 @@ static void get_router(void *self, struct ir_request *rq, const struct Ice_Route
 
 static const struct Ice_RouterFinder_servant finder_vtable = {.getRouter = get_router};
 
+/* Callbacks that have crossed to another worker cannot be held back there (Overflow=hold), only here. */
+static void accept_server(void *router, struct ir_conn *conn)
+{
+    const struct gw_router *r = router;
+    const struct gw_direction *d = &r->config.server;
+    if (r->crew->n > 1 && d->overflow == GW_OVERFLOW_HOLD) {
+        ir_conn_set_limits(conn, &(struct ir_limits){d->max_messages, d->max_messages, d->max_bytes / 2});
+    }
+}
+
 int gw_servants_add(struct gw_router *r)
 {
     r->router_servant = (struct ir_servant){.iface = &Glacier2_Router_iface, .vtable = &router_vtable, .self = r};
@@ -204,6 +223,11 @@ int gw_servants_add(struct gw_router *r)
     r->finder_id = (struct iw_identity){.name = IB_STR("RouterFinder"), .category = IB_STR("Ice")};
     ir_adapter_set_filter(r->client, gw_forward_request, r);
     ir_adapter_on_connection(r->client, gw_client_accept, r);
+    ir_adapter_set_batched(r->client, gw_forward_batched, r);
+    if (r->server) {
+        ir_adapter_set_batched(r->server, gw_forward_batched, r);
+        ir_adapter_on_connection(r->server, accept_server, r);
+    }
     int rc = ir_adapter_add(r->client, &r->id, "", &r->router_servant);
     rc = rc ? rc : ir_adapter_add(r->client, &r->finder_id, "", &r->finder_servant);
     return rc || !r->server ? rc : ir_adapter_set_default(r->server, IB_STR(""), &r->callback_servant);

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The end of the start (glacier2-router 2.2): the services the configuration names are asked for their type, an absent
-   one is warned about, a wrong one stops the start; then the adapters are activated. */
+   verifier and a wrong one stop the start, an absent session manager is warned about; then the adapters are activated.
+ */
 #include "router.h"
+
+#include <moulin/rpc/properties.h>
 
 #define ROUND_MS 1000 /* how long the loop sleeps at most before it looks again */
 
@@ -10,7 +13,8 @@ struct check {
     const char *what, *property, *type;
     const struct iw_proxy *proxy; /* NULL: not configured, or not a remote one */
     struct ir_call *call;
-    bool wrong, nowarn;
+    bool wrong, nowarn, required;
+    char failure[300]; /* of a required one: why it could not be asked */
     unsigned *open;
 };
 
@@ -23,7 +27,9 @@ static void on_checked(void *arg, const struct ir_result *r)
     c->call = NULL;
     --*c->open;
     c->wrong = out && !out->ret;
-    if (!out && !c->nowarn) {
+    if (!out && c->required) {
+        (void)ir_result_text(r, c->failure, sizeof(c->failure));
+    } else if (!out && !c->nowarn) {
         ib_log_warning(ir_runtime_log(router->rt), "unable to contact %s `%s'\n%s", c->what,
                        ir_properties_get(ir_runtime_properties(router->rt), c->property),
                        ir_result_text(r, text, sizeof(text)));
@@ -46,10 +52,14 @@ static int check_start(struct check *c, struct ib_err *err)
 
 static int check_result(const struct check *c, struct ib_err *err)
 {
+    const struct ir_properties *p = ir_runtime_properties(c->router->rt);
+    if (c->failure[0]) {
+        return ib_err_set(err, IB_ECONFIG, AUTH_VERIFIER_ABSENT, ir_properties_get(p, c->property), c->property,
+                          ir_properties_origin(p, c->property), c->failure);
+    }
     if (!c->wrong) {
         return 0;
     }
-    const struct ir_properties *p = ir_runtime_properties(c->router->rt);
     return ib_err_set(err, IB_ECONFIG, "%s `%s' is invalid: it is no %s; correct %s (%s)", c->what,
                       ir_properties_get(p, c->property), c->type, c->property, ir_properties_origin(p, c->property));
 }
@@ -62,10 +72,12 @@ static const struct iw_proxy *proxy_of(const struct auth_verifier *v)
 static int check_services(struct gw_router *r, bool nowarn, struct ib_err *err)
 {
     unsigned open = 0;
+    bool required = ir_properties_int_or(ir_runtime_properties(r->rt), NULL, AUTH_VERIFIER_OPTIONAL, 0) <= 0;
     struct check checks[] = {
         {.what = "permissions verifier",
          .property = "Glacier2.PermissionsVerifier",
          .type = "::Glacier2::PermissionsVerifier",
+         .required = required,
          .proxy = proxy_of(r->verifier)},
         {.what = "session manager",
          .property = "Glacier2.SessionManager",
@@ -74,6 +86,7 @@ static int check_services(struct gw_router *r, bool nowarn, struct ib_err *err)
         {.what = "ssl permissions verifier",
          .property = "Glacier2.SSLPermissionsVerifier",
          .type = "::Glacier2::SSLPermissionsVerifier",
+         .required = required,
          .proxy = proxy_of(r->ssl_verifier)},
         {.what = "ssl session manager",
          .property = "Glacier2.SSLSessionManager",
