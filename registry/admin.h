@@ -17,13 +17,18 @@ REG_ADMIN_OP(syncApplicationWithoutRestart);
 REG_ADMIN_OP(updateApplicationWithoutRestart);
 REG_ADMIN_OP(removeApplication);
 REG_ADMIN_OP(instantiateServer);
-REG_ADMIN_OP(patchApplication);
 REG_ADMIN_OP(getApplicationInfo);
 REG_ADMIN_OP(getDefaultApplicationDescriptor);
 REG_ADMIN_OP(getAllApplicationNames);
 
-/* admin_objects.c */
+/* admin_patch.c */
+REG_ADMIN_OP(patchServer);
+REG_ADMIN_OP(patchApplication);
+
+/* admin_adapters.c */
 REG_ADMIN_OP(getAdapterInfo);
+
+/* admin_objects.c */
 REG_ADMIN_OP(removeAdapter);
 REG_ADMIN_OP(getAllAdapterIds);
 REG_ADMIN_OP(addObject);
@@ -34,7 +39,7 @@ REG_ADMIN_OP(getObjectInfo);
 REG_ADMIN_OP(getObjectInfosByType);
 REG_ADMIN_OP(getAllObjectInfos);
 
-/* admin_nodes.c */
+/* admin_servers.c */
 REG_ADMIN_OP(getServerInfo);
 REG_ADMIN_OP(getServerState);
 REG_ADMIN_OP(getServerPid);
@@ -44,9 +49,10 @@ REG_ADMIN_OP(enableServer);
 REG_ADMIN_OP(isServerEnabled);
 REG_ADMIN_OP(startServer);
 REG_ADMIN_OP(stopServer);
-REG_ADMIN_OP(patchServer);
 REG_ADMIN_OP(sendSignal);
 REG_ADMIN_OP(getAllServerIds);
+
+/* admin_nodes.c */
 REG_ADMIN_OP(pingNode);
 REG_ADMIN_OP(getNodeLoad);
 REG_ADMIN_OP(getNodeInfo);
@@ -75,8 +81,8 @@ static inline struct reg *reg_admin_reg(const void *self)
 void reg_admin_no_memory(struct ir_request *rq);
 /* True when somebody else holds the lock; rq has then been answered. After the read-only check (8.1). */
 bool reg_admin_refuse_locked(const struct reg_session *s, struct ir_request *rq);
-/* Submits the change on behalf of the session (its user, unless the change names one already); op's empty result is the answer when it is done. set is the outcome of
-   filling it in. */
+/* Submits the change on behalf of the session (its user, unless the change names one already); op's empty result is the
+   answer when it is done. set is the outcome of filling it in. */
 void reg_admin_submit(const struct reg_session *s, struct ir_request *rq, const struct iw_op *op, struct reg_change *c,
                       int set);
 /* The change to fill, for reg_admin_submit; NULL: memory is short. */

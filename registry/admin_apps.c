@@ -38,8 +38,10 @@ static void submit_update(const struct reg_session *s, struct ir_request *rq, co
 
     if (c != NULL && set == 0 && op == &IceGrid_Admin_instantiateServer_op)
         set = set_lock_user(s, c);
-    if (c != NULL)
+    if (c != NULL) {
         c->without_restart = without_restart;
+        c->instance = op == &IceGrid_Admin_instantiateServer_op;
+    }
     reg_admin_submit(s, rq, op, c, set);
 }
 
@@ -96,44 +98,6 @@ REG_ADMIN_OP(instantiateServer)
         submit_update(self, rq, &IceGrid_Admin_instantiateServer_op, &update, true);
 }
 
-/* --- patching ---------------------------------------------------------------------------------------------------- */
-
-static bool has_distribution(const struct reg_app *app)
-{
-    if (app->info->descriptor.distrib.icepatch.n != 0)
-        return true;
-    for (size_t i = 0; i < app->n_servers; i++) {
-        if (app->servers[i].desc->distrib.icepatch.n != 0)
-            return true;
-    }
-    return false;
-}
-
-/* Nodes patch; none is connected, so each that would have to is a reason. */
-REG_ADMIN_OP(patchApplication)
-{
-    struct ib_arena *arena = ir_request_arena(rq);
-    const struct reg_app *app = reg_catalog_app(reg_admin_reg(self)->catalog, in->name);
-    const struct IceGrid_NodeDescriptorDict *nodes;
-    struct IceGrid_PatchException ex = {.reasons = {0}};
-
-    if (app == NULL) {
-        IceGrid_ApplicationNotExistException_throw(rq,
-                                                   &(struct IceGrid_ApplicationNotExistException){.name = in->name});
-        return;
-    }
-    if (!has_distribution(app)) {
-        IceGrid_Admin_patchApplication_reply(rq, NULL);
-        return;
-    }
-    nodes = &app->info->descriptor.nodes;
-    ex.reasons.v = IB_ARENA_ARRAY(arena, nodes->n, struct ib_str);
-    for (size_t i = 0; ex.reasons.v != NULL && i < nodes->n; i++)
-        ex.reasons.v[ex.reasons.n++] = ib_arena_printf(
-            arena, "patch on node `%s' failed:\nnode is unreachable: the node is not active", ib_cstr(nodes->v[i].key));
-    IceGrid_PatchException_throw(rq, &ex);
-}
-
 /* --- asking ------------------------------------------------------------------------------------------------------ */
 
 REG_ADMIN_OP(getApplicationInfo)
@@ -145,20 +109,6 @@ REG_ADMIN_OP(getApplicationInfo)
                                                    &(struct IceGrid_ApplicationNotExistException){.name = in->name});
     else
         IceGrid_Admin_getApplicationInfo_reply(rq, &(struct IceGrid_Admin_getApplicationInfo_out){.ret = *app->info});
-}
-
-REG_ADMIN_OP(getDefaultApplicationDescriptor)
-{
-    const struct ir_properties *p = ir_runtime_properties(reg_admin_reg(self)->rt);
-
-    (void)in;
-    if (*ir_properties_get(p, "IceGrid.Registry.DefaultTemplates") == 0)
-        reg_throw_deployment(rq,
-                             "no default templates configured, you need to set IceGrid.Registry.DefaultTemplates in "
-                             "the IceGrid registry configuration.");
-    else
-        reg_throw_deployment(rq, "can't parse default templates:\nthis registry does not read "
-                                 "IceGrid.Registry.DefaultTemplates; put the templates into the application");
 }
 
 REG_ADMIN_OP(getAllApplicationNames)

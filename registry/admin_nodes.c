@@ -1,107 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* IceGrid::Admin, servers and nodes (icegrid-registry 9.2, 9.3). Nodes do not yet open sessions with this registry, so
-   whatever needs one answers what the original answers when the node is down: NodeUnreachableException. */
+/* IceGrid::Admin, nodes (icegrid-registry 9.3). A node that is expected back after a restart of the registry is waited
+   for, a little. */
 #include "admin.h"
+#include "nodes.h"
 
 #include <stdlib.h>
 
-static void throw_inactive(struct ir_request *rq, struct ib_str node)
-{
-    IceGrid_NodeUnreachableException_throw(
-        rq, &(struct IceGrid_NodeUnreachableException){.name = node, .reason = IB_STR("the node is not active")});
-}
-
-static const struct reg_server *find_server(void *self, struct ir_request *rq, struct ib_str id)
-{
-    const struct reg_server *server = reg_catalog_server(reg_admin_reg(self)->catalog, id);
-
-    if (server == NULL)
-        IceGrid_ServerNotExistException_throw(rq, &(struct IceGrid_ServerNotExistException){.id = id});
-    return server;
-}
-
-/* --- servers ----------------------------------------------------------------------------------------------------- */
-
-REG_ADMIN_OP(getServerInfo)
-{
-    const struct reg_server *server = find_server(self, rq, in->id);
-    struct IceGrid_Admin_getServerInfo_out out;
-    struct IceGrid_ServerDescriptor *desc;
-
-    if (server == NULL)
-        return;
-    /* The answer's type has no const; it is encoded at once and never written. */
-    memcpy(&desc, &server->desc, sizeof(desc));
-    out.ret = (struct IceGrid_ServerInfo){
-        .application = server->app->name,
-        .uuid = server->app->info->uuid,
-        .revision = server->app->info->revision,
-        .node = server->node,
-        .descriptor = desc,
-        .sessionId = IB_STR(""),
-    };
-    IceGrid_Admin_getServerInfo_reply(rq, &out);
-}
-
-REG_ADMIN_OP(getAllServerIds)
-{
-    struct IceGrid_Admin_getAllServerIds_out out = {.ret = {0}};
-    struct ib_arena *arena = ir_request_arena(rq);
-    struct reg_server **servers;
-    size_t n = reg_catalog_servers(reg_admin_reg(self)->catalog, arena, &servers);
-
-    (void)in;
-    if (n == SIZE_MAX || (out.ret.v = IB_ARENA_ARRAY(arena, n, struct ib_str)) == NULL) {
-        reg_admin_no_memory(rq);
-        return;
-    }
-    for (size_t i = 0; i < n; i++)
-        out.ret.v[out.ret.n++] = servers[i]->id;
-    IceGrid_Admin_getAllServerIds_reply(rq, &out);
-}
-
-REG_ADMIN_OP(getServerAdminCategory)
-{
-    struct ib_str category = ib_arena_printf(ir_request_arena(rq), "%s-RegistryServerAdminRouter",
-                                             ib_cstr(reg_admin_reg(self)->cfg.instance));
-
-    (void)in;
-    IceGrid_Admin_getServerAdminCategory_reply(rq, &(struct IceGrid_Admin_getServerAdminCategory_out){.ret = category});
-}
-
-/* Operations on a server of a node that is not there. */
-#define SERVER_OP(op)                                                                                                  \
-    REG_ADMIN_OP(op)                                                                                                   \
-    {                                                                                                                  \
-        const struct reg_server *server = find_server(self, rq, in->id);                                               \
-                                                                                                                       \
-        if (server != NULL)                                                                                            \
-            throw_inactive(rq, server->node);                                                                          \
-    }
-
-SERVER_OP(getServerState)
-SERVER_OP(getServerPid)
-SERVER_OP(getServerAdmin)
-SERVER_OP(enableServer)
-SERVER_OP(isServerEnabled)
-SERVER_OP(startServer)
-SERVER_OP(stopServer)
-SERVER_OP(sendSignal)
-
-/* Without a distribution there is nothing to patch, and no node to ask. */
-REG_ADMIN_OP(patchServer)
-{
-    const struct reg_server *server = find_server(self, rq, in->id);
-
-    if (server == NULL)
-        return;
-    if (server->desc->distrib.icepatch.n == 0 && server->app->info->descriptor.distrib.icepatch.n == 0)
-        IceGrid_Admin_patchServer_reply(rq, NULL);
-    else
-        throw_inactive(rq, server->node);
-}
-
-/* --- nodes ------------------------------------------------------------------------------------------------------- */
+#define CALL_MS 30000
+#define PING_MS 5000
 
 bool reg_node_is_known(struct reg *reg, struct ib_str name)
 {
@@ -122,31 +28,171 @@ bool reg_node_is_known(struct reg *reg, struct ib_str name)
     return known;
 }
 
+/* --- asking a node ------------------------------------------------------------------------------------------------ */
+
+struct node_op {
+    const struct iw_op *op; /* of IceGrid::Node; NULL: answered from the session */
+    int32_t timeout_ms;
+    void (*answer)(struct ir_request *rq, const struct reg_node *node, const struct ir_result *r);
+    bool any_outcome; /* answer deals with failures, too, and with a node that is away (r NULL) */
+};
+
+/* In the arena of the Admin's request. */
+struct request {
+    struct reg_node_want want;
+    struct reg *reg;
+    struct ir_request *rq;
+    const struct node_op *how;
+    struct ib_str name;
+};
+
+static void throw_unreachable(struct ir_request *rq, struct ib_str node, const char *reason)
+{
+    IceGrid_NodeUnreachableException_throw(
+        rq, &(struct IceGrid_NodeUnreachableException){.name = node, .reason = ib_str(reason)});
+}
+
+static void on_called(void *arg, const struct ir_result *r)
+{
+    struct request *x = arg;
+    char text[256];
+
+    if (r->outcome == IR_SUCCESS || x->how->any_outcome)
+        x->how->answer(x->rq, NULL, r);
+    else
+        throw_unreachable(x->rq, x->name, ir_result_text(r, text, sizeof(text)));
+}
+
+static void call_node(void *arg, const struct reg_node *node)
+{
+    struct request *x = arg;
+
+    if (node == NULL && x->how->any_outcome)
+        x->how->answer(x->rq, NULL, NULL);
+    else if (node == NULL)
+        throw_unreachable(x->rq, x->name, "the node is not active");
+    else if (x->how->op == NULL)
+        x->how->answer(x->rq, node, NULL);
+    else if (reg_node_call(x->reg, x->name, node->proxy, x->how->op, x->how->timeout_ms, NULL, on_called, x) == NULL)
+        reg_admin_no_memory(x->rq);
+}
+
 static bool find_node(void *self, struct ir_request *rq, struct ib_str name)
 {
-    if (reg_node_is_known(reg_admin_reg(self), name))
+    struct reg *reg = reg_admin_reg(self);
+
+    if (reg_node_find(reg, name) != NULL || reg_node_is_known(reg, name))
         return true;
     IceGrid_NodeNotExistException_throw(rq, &(struct IceGrid_NodeNotExistException){.name = name});
     return false;
 }
 
-#define NODE_OP(op)                                                                                                    \
-    REG_ADMIN_OP(op)                                                                                                   \
-    {                                                                                                                  \
-        if (find_node(self, rq, in->name))                                                                             \
-            throw_inactive(rq, in->name);                                                                              \
-    }
+static void ask_node(void *self, struct ir_request *rq, struct ib_str name, const struct node_op *how)
+{
+    struct request *x;
 
-NODE_OP(getNodeLoad)
-NODE_OP(getNodeInfo)
-NODE_OP(getNodeProcessorSocketCount)
-NODE_OP(shutdownNode)
-NODE_OP(getNodeHostname)
+    if (!find_node(self, rq, name))
+        return;
+    x = IB_ARENA_NEW(ir_request_arena(rq), struct request);
+    if (x == NULL) {
+        reg_admin_no_memory(rq);
+        return;
+    }
+    *x = (struct request){.reg = reg_admin_reg(self), .rq = rq, .how = how, .name = name};
+    x->want = (struct reg_node_want){.reg = x->reg, .name = name, .fn = call_node, .arg = x};
+    reg_node_want(&x->want);
+}
+
+/* --- operations --------------------------------------------------------------------------------------------------- */
+
+#define ANSWER(name)                                                                                                   \
+    static void answer_##name(struct ir_request *rq, const struct reg_node *node, const struct ir_result *r)
+
+ANSWER(load)
+{
+    const struct IceGrid_Node_getLoad_out *out = r->out;
+
+    (void)node;
+    IceGrid_Admin_getNodeLoad_reply(rq, &(struct IceGrid_Admin_getNodeLoad_out){.ret = out->ret});
+}
+
+ANSWER(info)
+{
+    (void)r;
+    IceGrid_Admin_getNodeInfo_reply(rq, &(struct IceGrid_Admin_getNodeInfo_out){.ret = node->info});
+}
+
+ANSWER(sockets)
+{
+    const struct IceGrid_Node_getProcessorSocketCount_out *out = r->out;
+
+    (void)node;
+    IceGrid_Admin_getNodeProcessorSocketCount_reply(
+        rq, &(struct IceGrid_Admin_getNodeProcessorSocketCount_out){.ret = out->ret});
+}
+
+ANSWER(shutdown)
+{
+    (void)node;
+    (void)r;
+    IceGrid_Admin_shutdownNode_reply(rq, NULL);
+}
+
+ANSWER(hostname)
+{
+    const struct IceGrid_Node_getHostname_out *out = r->out;
+
+    (void)node;
+    IceGrid_Admin_getNodeHostname_reply(rq, &(struct IceGrid_Admin_getNodeHostname_out){.ret = out->ret});
+}
+
+ANSWER(ping)
+{
+    (void)node;
+    IceGrid_Admin_pingNode_reply(rq,
+                                 &(struct IceGrid_Admin_pingNode_out){.ret = r != NULL && r->outcome == IR_SUCCESS});
+}
+
+REG_ADMIN_OP(getNodeLoad)
+{
+    static const struct node_op how = {&IceGrid_Node_getLoad_op, CALL_MS, answer_load, false};
+
+    ask_node(self, rq, in->name, &how);
+}
+
+REG_ADMIN_OP(getNodeInfo)
+{
+    static const struct node_op how = {NULL, 0, answer_info, false};
+
+    ask_node(self, rq, in->name, &how);
+}
+
+REG_ADMIN_OP(getNodeProcessorSocketCount)
+{
+    static const struct node_op how = {&IceGrid_Node_getProcessorSocketCount_op, CALL_MS, answer_sockets, false};
+
+    ask_node(self, rq, in->name, &how);
+}
+
+REG_ADMIN_OP(shutdownNode)
+{
+    static const struct node_op how = {&IceGrid_Node_shutdown_op, CALL_MS, answer_shutdown, false};
+
+    ask_node(self, rq, in->name, &how);
+}
+
+REG_ADMIN_OP(getNodeHostname)
+{
+    static const struct node_op how = {&IceGrid_Node_getHostname_op, CALL_MS, answer_hostname, false};
+
+    ask_node(self, rq, in->name, &how);
+}
 
 REG_ADMIN_OP(pingNode)
 {
-    if (find_node(self, rq, in->name))
-        IceGrid_Admin_pingNode_reply(rq, &(struct IceGrid_Admin_pingNode_out){.ret = false});
+    static const struct node_op how = {&ir_op_ice_ping, PING_MS, answer_ping, true};
+
+    ask_node(self, rq, in->name, &how);
 }
 
 REG_ADMIN_OP(getNodeAdmin)
@@ -171,20 +217,26 @@ static int by_text(const void *a, const void *b)
     return ib_str_cmp(*(const struct ib_str *)a, *(const struct ib_str *)b);
 }
 
+/* Connected ones and those that applications name. */
 REG_ADMIN_OP(getAllNodeNames)
 {
+    struct reg *reg = reg_admin_reg(self);
     struct IceGrid_Admin_getAllNodeNames_out out = {.ret = {0}};
     struct ib_arena *arena = ir_request_arena(rq);
     struct reg_app **apps;
-    size_t n = reg_catalog_apps(reg_admin_reg(self)->catalog, arena, &apps), total = 0, kept = 0;
+    struct reg_node **nodes;
+    size_t n = reg_catalog_apps(reg->catalog, arena, &apps), m = reg_nodes_list(reg, arena, &nodes);
+    size_t total = m, kept = 0;
 
     (void)in;
     for (size_t i = 0; n != SIZE_MAX && i < n; i++)
         total += apps[i]->info->descriptor.nodes.n;
-    if (n == SIZE_MAX || (out.ret.v = IB_ARENA_ARRAY(arena, total, struct ib_str)) == NULL) {
+    if (n == SIZE_MAX || m == SIZE_MAX || (out.ret.v = IB_ARENA_ARRAY(arena, total, struct ib_str)) == NULL) {
         reg_admin_no_memory(rq);
         return;
     }
+    for (size_t i = 0; i < m; i++)
+        out.ret.v[out.ret.n++] = nodes[i]->name;
     for (size_t i = 0; i < n; i++) {
         for (size_t k = 0; k < apps[i]->info->descriptor.nodes.n; k++)
             out.ret.v[out.ret.n++] = apps[i]->info->descriptor.nodes.v[k].key;

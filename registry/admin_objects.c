@@ -48,57 +48,6 @@ REG_ADMIN_OP(getAllAdapterIds)
     IceGrid_Admin_getAllAdapterIds_reply(rq, &out);
 }
 
-/* A deployed adapter has endpoints while its server runs under a node; none is connected. */
-static struct IceGrid_AdapterInfo deployed_info(const struct reg_adapter *a)
-{
-    return (struct IceGrid_AdapterInfo){.id = a->id, .proxy = NULL, .replicaGroupId = a->group_id};
-}
-
-static int adapter_infos(struct reg_catalog *catalog, struct ib_str id, struct ib_arena *arena,
-                         struct IceGrid_AdapterInfoSeq *out)
-{
-    const struct reg_adapter *adapter = reg_catalog_adapter(catalog, id);
-    struct reg_adapter **members;
-
-    if (adapter != NULL) {
-        out->v = IB_ARENA_NEW(arena, struct IceGrid_AdapterInfo);
-        if (out->v != NULL)
-            out->v[out->n++] = deployed_info(adapter);
-        return out->v != NULL ? 0 : IB_ENOMEM;
-    }
-    if (reg_catalog_group(catalog, id) != NULL) {
-        size_t n = reg_catalog_members(catalog, id, arena, &members);
-
-        if (n == SIZE_MAX || (out->v = IB_ARENA_ARRAY(arena, n, struct IceGrid_AdapterInfo)) == NULL)
-            return IB_ENOMEM;
-        for (size_t i = 0; i < n; i++)
-            out->v[out->n++] = deployed_info(members[i]);
-        return 0;
-    }
-    if (reg_catalog_has_dynamic(catalog, id)) {
-        out->v = IB_ARENA_NEW(arena, struct IceGrid_AdapterInfo);
-        out->n = 1;
-        return out->v != NULL ? reg_catalog_dynamic(catalog, id, arena, out->v) : IB_ENOMEM;
-    }
-    if (!reg_catalog_has_dynamic_group(catalog, id))
-        return IB_ENOTFOUND;
-    out->n = reg_catalog_dynamics(catalog, &id, arena, &out->v);
-    return out->n == SIZE_MAX ? IB_ENOMEM : 0;
-}
-
-REG_ADMIN_OP(getAdapterInfo)
-{
-    struct IceGrid_Admin_getAdapterInfo_out out = {.ret = {0}};
-    int rc = adapter_infos(reg_admin_reg(self)->catalog, in->id, ir_request_arena(rq), &out.ret);
-
-    if (rc == IB_ENOTFOUND)
-        IceGrid_AdapterNotExistException_throw(rq, &(struct IceGrid_AdapterNotExistException){.id = in->id});
-    else if (rc != 0)
-        reg_admin_no_memory(rq);
-    else
-        IceGrid_Admin_getAdapterInfo_reply(rq, &out);
-}
-
 REG_ADMIN_OP(removeAdapter)
 {
     struct reg_change *c;
@@ -212,52 +161,35 @@ REG_ADMIN_OP(removeObject)
 
 REG_ADMIN_OP(getObjectInfo)
 {
-    struct reg_catalog *catalog = reg_admin_reg(self)->catalog;
-    struct IceGrid_Admin_getObjectInfo_out out = {.ret = {0}};
-    const struct reg_app_object *object = reg_catalog_app_object(catalog, &in->id);
-    int rc = 0;
+    struct reg_object object;
 
-    if (object != NULL)
-        out.ret = (struct IceGrid_ObjectInfo){.proxy = object->proxy, .type = object->type};
+    if (reg_catalog_find(reg_admin_reg(self)->catalog, &in->id, &object))
+        ir_request_reply_encoded(rq, &IceGrid_Admin_getObjectInfo_op, object.info, NULL);
     else
-        rc = reg_catalog_object(catalog, &in->id, ir_request_arena(rq), &out.ret);
-    if (rc == IB_ENOTFOUND)
         IceGrid_ObjectNotRegisteredException_throw(rq, &(struct IceGrid_ObjectNotRegisteredException){.id = in->id});
-    else if (rc != 0)
-        reg_admin_no_memory(rq);
-    else
-        IceGrid_Admin_getObjectInfo_reply(rq, &out);
 }
 
-/* Deployed objects, then those of the table; type NULL: all. */
-static int collect(struct reg_catalog *catalog, const struct ib_str *type, struct ib_arena *arena,
-                   struct IceGrid_ObjectInfoSeq *out)
+static void reply_infos(struct ir_request *rq, const struct iw_op *op, const struct ib_span *infos, size_t n)
 {
-    struct reg_app_object **deployed;
-    struct IceGrid_ObjectInfo *table;
-    size_t nd = reg_catalog_app_objects(catalog, type, arena, &deployed);
-    size_t nt = reg_catalog_objects(catalog, type, arena, &table);
+    struct ib_block *all = infos != NULL ? iw_join(infos, n) : NULL;
 
-    if (nd == SIZE_MAX || nt == SIZE_MAX)
-        return IB_ENOMEM;
-    out->v = IB_ARENA_ARRAY(arena, nd + nt, struct IceGrid_ObjectInfo);
-    if (out->v == NULL)
-        return IB_ENOMEM;
-    for (size_t i = 0; i < nd; i++)
-        out->v[out->n++] = (struct IceGrid_ObjectInfo){.proxy = deployed[i]->proxy, .type = deployed[i]->type};
-    for (size_t i = 0; i < nt; i++)
-        out->v[out->n++] = table[i];
-    return 0;
+    if (all != NULL)
+        ir_request_reply_encoded(rq, op, (struct ib_span){all->p, all->n}, all);
+    else
+        reg_admin_no_memory(rq);
+    ib_block_unref(all);
 }
 
 REG_ADMIN_OP(getObjectInfosByType)
 {
-    struct IceGrid_Admin_getObjectInfosByType_out out = {.ret = {0}};
+    struct ib_arena *arena = ir_request_arena(rq);
+    struct reg_object *list;
+    size_t n = reg_catalog_list(reg_admin_reg(self)->catalog, &in->type, arena, &list);
+    struct ib_span *infos = n != SIZE_MAX ? IB_ARENA_ARRAY(arena, n, struct ib_span) : NULL;
 
-    if (collect(reg_admin_reg(self)->catalog, &in->type, ir_request_arena(rq), &out.ret) != 0)
-        reg_admin_no_memory(rq);
-    else
-        IceGrid_Admin_getObjectInfosByType_reply(rq, &out);
+    for (size_t i = 0; infos != NULL && i < n; i++)
+        infos[i] = list[i].info;
+    reply_infos(rq, &IceGrid_Admin_getObjectInfosByType_op, infos, n);
 }
 
 /* One '*' stands for any text; without it the whole must be equal; "" takes everything. */
@@ -276,22 +208,41 @@ static bool matches(struct ib_str text, struct ib_str expr)
            memcmp(text.p + text.n - tail, star + 1, tail) == 0;
 }
 
+/* Nothing in it is escaped, and there is no category: its text is its name. */
+static bool is_plain(const struct iw_identity *id)
+{
+    bool plain = id->category.n == 0;
+
+    for (size_t i = 0; plain && i < id->name.n; i++) {
+        const char c = id->name.p[i];
+
+        plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
+                c == '.';
+    }
+    return plain;
+}
+
+/* An encoded proxy begins with its identity. */
+static bool identity_matches(struct ib_span proxy, struct ib_str expr, struct ib_arena *arena)
+{
+    struct iw_in in = iw_in(proxy);
+    struct iw_identity id = {.name = iw_in_str(&in)};
+    struct ib_str text;
+
+    id.category = iw_in_str(&in);
+    text = is_plain(&id) ? id.name : ir_identity_format(&id, IR_UNICODE, arena);
+    return text.p != NULL && matches(text, expr);
+}
+
 REG_ADMIN_OP(getAllObjectInfos)
 {
-    struct IceGrid_Admin_getAllObjectInfos_out out = {.ret = {0}};
     struct ib_arena *arena = ir_request_arena(rq);
-    size_t kept = 0;
+    struct reg_object *list;
+    size_t n = reg_catalog_list(reg_admin_reg(self)->catalog, NULL, arena, &list), kept = 0;
+    struct ib_span *infos = n != SIZE_MAX ? IB_ARENA_ARRAY(arena, n, struct ib_span) : NULL;
 
-    if (collect(reg_admin_reg(self)->catalog, NULL, arena, &out.ret) != 0) {
-        reg_admin_no_memory(rq);
-        return;
-    }
-    for (size_t i = 0; i < out.ret.n; i++) {
-        struct ib_str text = ir_identity_format(&out.ret.v[i].proxy->id, IR_UNICODE, arena);
-
-        if (text.p != NULL && matches(text, in->expr))
-            out.ret.v[kept++] = out.ret.v[i];
-    }
-    out.ret.n = kept;
-    IceGrid_Admin_getAllObjectInfos_reply(rq, &out);
+    for (size_t i = 0; infos != NULL && i < n; i++)
+        if (identity_matches(list[i].proxy, in->expr, arena))
+            infos[kept++] = list[i].info;
+    reply_infos(rq, &IceGrid_Admin_getAllObjectInfos_op, infos, kept);
 }

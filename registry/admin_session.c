@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* IceGrid::AdminSession: the way to the Admin object, the lock of updates, observers, log files, callbacks over the
-   session's connection (icegrid-registry 8). */
+/* IceGrid::AdminSession: the way to the Admin object, the lock of updates, observers, callbacks over the session's
+   connection (icegrid-registry 8). Its files are admin_files.c's. */
 #include "sessions.h"
 
 #include <moulin/base/log.h>
@@ -121,7 +121,8 @@ static void callback_reply(void *arg, const struct ir_result *r)
 {
     struct ir_request *rq = arg;
 
-    if (r->outcome == IR_FAILED_LOCAL)
+    /* As the original: whatever is wrong there, the object does not exist. */
+    if (r->outcome == IR_FAILED_LOCAL || r->raw_status > IR_USER_EXCEPTION)
         ir_request_fail(rq, IR_OBJECT_NOT_EXIST, NULL);
     else
         ir_request_reply_raw(rq, r->raw_status, r->raw, r->block);
@@ -133,16 +134,7 @@ static void forward_callback(void *self, struct ir_request *rq)
     const struct ir_request_info *info = ir_request_info(rq);
     struct ir_call_options options = {.conn = s->conn != NULL ? s->conn->conn : NULL, .timeout_ms = 60000};
     struct iw_proxy prx = {.id = info->id, .encoding = info->encoding, .protocol = {1, 0}};
-    struct ir_raw_request raw = {
-        .id = info->id,
-        .has_facet = info->has_facet,
-        .facet = info->facet,
-        .operation = info->operation,
-        .mode = info->mode,
-        .context_raw = info->context_raw,
-        .params = info->params,
-        .block = info->block,
-    };
+    const struct ir_raw_request raw = ir_raw_from(info);
 
     if (options.conn == NULL || info->params_err != 0 ||
         ir_call_raw(s->sessions->reg->rt, &prx, &raw, &options, callback_reply, rq) == NULL)
@@ -185,87 +177,6 @@ static void get_callback_template(void *self, struct ir_request *rq,
     IceGrid_AdminSession_getAdminCallbackTemplate_reply(rq, &out);
 }
 
-/* --- files (8.3) ------------------------------------------------------------------------------------------------- */
-
-static void no_file(struct ir_request *rq, const char *reason)
-{
-    IceGrid_FileNotAvailableException_throw(rq, &(struct IceGrid_FileNotAvailableException){.reason = ib_str(reason)});
-}
-
-/* No node is connected to this registry: of a server's and a node's files only the reason why not can be had. */
-static void server_file(const struct reg_session *s, struct ir_request *rq, struct ib_str id)
-{
-    const struct reg_server *server = reg_catalog_server(s->sessions->reg->catalog, id);
-
-    if (server == NULL)
-        IceGrid_ServerNotExistException_throw(rq, &(struct IceGrid_ServerNotExistException){.id = id});
-    else
-        IceGrid_NodeUnreachableException_throw(
-            rq, &(struct IceGrid_NodeUnreachableException){.name = server->node,
-                                                           .reason = IB_STR("the node is not active")});
-}
-
-static void node_file(struct reg_session *s, struct ir_request *rq, struct ib_str name)
-{
-    if (reg_node_is_known(s->sessions->reg, name))
-        IceGrid_NodeUnreachableException_throw(
-            rq, &(struct IceGrid_NodeUnreachableException){.name = name, .reason = IB_STR("the node is not active")});
-    else
-        IceGrid_NodeNotExistException_throw(rq, &(struct IceGrid_NodeNotExistException){.name = name});
-}
-
-static void registry_file(const struct reg_session *s, struct ir_request *rq, struct ib_str name, const char *property)
-{
-    struct reg *reg = s->sessions->reg;
-
-    if (!ib_str_eq(name, reg->cfg.replica))
-        IceGrid_RegistryNotExistException_throw(rq, &(struct IceGrid_RegistryNotExistException){.name = name});
-    else if (*ir_properties_get(ir_runtime_properties(reg->rt), property) == 0)
-        no_file(rq, strcmp(property, "Ice.StdErr") == 0 ? "Ice.StdErr configuration property is not set"
-                                                        : "Ice.StdOut configuration property is not set");
-    else
-        no_file(rq, "this registry does not hand out its files");
-}
-
-static void open_server_log(void *self, struct ir_request *rq, const struct IceGrid_AdminSession_openServerLog_in *in)
-{
-    server_file(self, rq, in->id);
-}
-
-static void open_server_stderr(void *self, struct ir_request *rq,
-                               const struct IceGrid_AdminSession_openServerStdErr_in *in)
-{
-    server_file(self, rq, in->id);
-}
-
-static void open_server_stdout(void *self, struct ir_request *rq,
-                               const struct IceGrid_AdminSession_openServerStdOut_in *in)
-{
-    server_file(self, rq, in->id);
-}
-
-static void open_node_stderr(void *self, struct ir_request *rq, const struct IceGrid_AdminSession_openNodeStdErr_in *in)
-{
-    node_file(self, rq, in->name);
-}
-
-static void open_node_stdout(void *self, struct ir_request *rq, const struct IceGrid_AdminSession_openNodeStdOut_in *in)
-{
-    node_file(self, rq, in->name);
-}
-
-static void open_registry_stderr(void *self, struct ir_request *rq,
-                                 const struct IceGrid_AdminSession_openRegistryStdErr_in *in)
-{
-    registry_file(self, rq, in->name, "Ice.StdErr");
-}
-
-static void open_registry_stdout(void *self, struct ir_request *rq,
-                                 const struct IceGrid_AdminSession_openRegistryStdOut_in *in)
-{
-    registry_file(self, rq, in->name, "Ice.StdOut");
-}
-
 const struct IceGrid_AdminSession_servant reg_admin_session_vtable = {
     .destroy = destroy,
     .keepAlive = keep_alive,
@@ -276,11 +187,11 @@ const struct IceGrid_AdminSession_servant reg_admin_session_vtable = {
     .startUpdate = start_update,
     .finishUpdate = finish_update,
     .getReplicaName = get_replica_name,
-    .openServerLog = open_server_log,
-    .openServerStdErr = open_server_stderr,
-    .openServerStdOut = open_server_stdout,
-    .openNodeStdErr = open_node_stderr,
-    .openNodeStdOut = open_node_stdout,
-    .openRegistryStdErr = open_registry_stderr,
-    .openRegistryStdOut = open_registry_stdout,
+    .openServerLog = reg_openServerLog,
+    .openServerStdErr = reg_openServerStdErr,
+    .openServerStdOut = reg_openServerStdOut,
+    .openNodeStdErr = reg_openNodeStdErr,
+    .openNodeStdOut = reg_openNodeStdOut,
+    .openRegistryStdErr = reg_openRegistryStdErr,
+    .openRegistryStdOut = reg_openRegistryStdOut,
 };

@@ -3,6 +3,8 @@
    the catalog, so that an update of an application does not take anything from anybody. Waiting requests stand in one
    line, oldest first; whoever is first and wants what became free gets it. A request that stopped waiting leaves
    nothing behind. */
+#include "locate.h"
+#include "nodes.h"
 #include "sessions.h"
 
 #include <moulin/base/clock.h>
@@ -13,6 +15,8 @@
 #define MAX_WAITING 100000
 #define MAX_WAITING_PER_SESSION 1000
 
+enum { LARGE_POOL = 32, GUESSES = 8 };
+
 struct alloc_server {
     char *key; /* owns; the id */
     struct reg_session *owner;
@@ -22,14 +26,14 @@ struct alloc_server {
 
 /* Exists while somebody has the object. */
 struct alloc_object {
-    uint8_t *key; /* owns; see make_key */
-    struct iw_identity id; /* borrows from key */
-    struct ib_str type; /* borrows from key */
+    struct iw_identity id; /* these borrow from text */
+    struct ib_str type;
     struct reg_session *owner;
     struct alloc_server *server; /* NULL: the server is not allocatable itself */
     unsigned count;
     struct ib_list owned; /* in owner->owned */
-    UT_hash_handle hh;
+    UT_hash_handle hh; /* by encoded identity */
+    char text[]; /* name, category and type with a NUL each; the key */
 };
 
 struct reg_alloc_request {
@@ -55,34 +59,18 @@ struct reg_alloc {
 
 /* --- who has what ------------------------------------------------------------------------------------------------ */
 
-/* name length, name, NUL, category, NUL; the type follows and is not part of the key. */
-static uint8_t *make_key(const struct iw_identity *id, struct ib_str type, size_t *n)
-{
-    size_t head = sizeof(size_t);
-    uint8_t *key = calloc(1, head + id->name.n + id->category.n + type.n + 3), *p = key;
-
-    if (key == NULL)
-        return NULL;
-    memcpy(p, &id->name.n, head);
-    p += head;
-    memcpy(p, ib_cstr(id->name), id->name.n);
-    p += id->name.n + 1;
-    memcpy(p, ib_cstr(id->category), id->category.n);
-    p += id->category.n + 1;
-    memcpy(p, ib_cstr(type), type.n);
-    *n = head + id->name.n + id->category.n + 2;
-    return key;
-}
-
 static struct alloc_object *find_object(struct reg_alloc *a, const struct iw_identity *id)
 {
     struct alloc_object *o = NULL;
-    size_t n;
-    uint8_t *key = make_key(id, IB_STR(""), &n);
+    struct reg_key k;
+    struct ib_span key;
 
-    if (key != NULL)
-        HASH_FIND(hh, a->objects, key, n, o);
-    free(key);
+    if (a->objects == NULL)
+        return NULL;
+    key = reg_key_begin(&k, &iw_identity_type, id);
+    if (key.n != 0)
+        HASH_FIND(hh, a->objects, key.p, key.n, o);
+    reg_key_end(&k);
     return o;
 }
 
@@ -127,7 +115,7 @@ static struct alloc_server *take_server(struct reg_alloc *a, struct ib_str id, s
             free(v);
             return NULL;
         }
-        reg_trace(a->sessions->reg, REG_TRACE_SERVER, 2, "server `%s' allocated by `%s'", ib_cstr(id),
+        reg_trace(a->sessions->reg, REG_TRACE_SERVER, 2, "server `%s' allocated by `%s' (0)", ib_cstr(id),
                   ib_cstr(s->user));
     }
     v->n++;
@@ -138,29 +126,43 @@ static void leave_server(struct reg_alloc *a, struct alloc_server *v)
 {
     if (--v->n > 0)
         return;
-    reg_trace(a->sessions->reg, REG_TRACE_SERVER, 2, "server `%s' released by `%s'", v->key, ib_cstr(v->owner->user));
+    reg_trace(a->sessions->reg, REG_TRACE_SERVER, 2, "server `%s' released by `%s' (0)", v->key,
+              ib_cstr(v->owner->user));
+    reg_session_server_release(a->sessions->reg, ib_str(v->key));
     HASH_DEL(a->servers, v);
     free(v->key);
     free(v);
 }
 
+/* s and a NUL at *p, which moves behind them. */
+static struct ib_str keep(char **p, struct ib_str s)
+{
+    struct ib_str kept = {*p, s.n};
+
+    if (s.n != 0)
+        memcpy(*p, s.p, s.n);
+    *p += s.n + 1; /* the memory is zeroed */
+    return kept;
+}
+
 static int take(struct reg_alloc *a, const struct reg_app_object *object, struct reg_session *s)
 {
     const struct reg_server *whole = whole_server(object);
-    struct alloc_object *o = calloc(1, sizeof(*o));
-    size_t n;
+    const struct ib_span key = object->key;
+    struct alloc_object *o =
+        calloc(1, sizeof(*o) + object->id.name.n + object->id.category.n + object->type.n + 3 + key.n);
+    char *p;
 
     if (o == NULL)
         return IB_ENOMEM;
-    o->key = make_key(&object->id, object->type, &n);
-    if (o->key == NULL)
-        goto fail;
-    o->id.name = (struct ib_str){(char *)o->key + sizeof(size_t), object->id.name.n};
-    o->id.category = (struct ib_str){o->id.name.p + o->id.name.n + 1, object->id.category.n};
-    o->type = (struct ib_str){o->id.category.p + o->id.category.n + 1, object->type.n};
+    p = o->text;
+    o->id.name = keep(&p, object->id.name);
+    o->id.category = keep(&p, object->id.category);
+    o->type = keep(&p, object->type);
+    memcpy(p, key.p, key.n);
     if (whole != NULL && (o->server = take_server(a, whole->id, s)) == NULL)
         goto fail;
-    HASH_ADD_KEYPTR(hh, a->objects, o->key, n, o);
+    HASH_ADD_KEYPTR(hh, a->objects, p, key.n, o);
     if (o->hh.tbl == NULL) {
         if (o->server != NULL)
             leave_server(a, o->server);
@@ -169,10 +171,9 @@ static int take(struct reg_alloc *a, const struct reg_app_object *object, struct
     o->owner = s;
     o->count = 1;
     ib_list_append(&s->owned, &o->owned);
-    reg_trace(a->sessions->reg, REG_TRACE_OBJECT, 2, "object `%s' allocated by `%s'", o->id.name.p, ib_cstr(s->user));
+    reg_trace_allocation(s, &o->id, "allocated");
     return 0;
 fail:
-    free(o->key);
     free(o);
     return IB_ENOMEM;
 }
@@ -184,10 +185,10 @@ static void refuse(struct ir_request *rq, const char *reason)
     IceGrid_AllocationException_throw(rq, &(struct IceGrid_AllocationException){.reason = ib_str(reason)});
 }
 
-static void refuse_type(struct ir_request *rq, struct ib_str type)
+static void refuse_type(struct ir_request *rq, struct ib_str type, const char *lacking)
 {
     struct ib_str reason =
-        ib_arena_printf(ir_request_arena(rq), "no allocatable objects with type `%s' registered", ib_cstr(type));
+        ib_arena_printf(ir_request_arena(rq), "no allocatable objects with type `%s' %s", ib_cstr(type), lacking);
 
     refuse(rq, ib_cstr(reason));
 }
@@ -204,8 +205,10 @@ static void refuse_timeout(struct ir_request *rq)
     IceGrid_AllocationTimeoutException_throw(rq, &late);
 }
 
-/* An answer that waits until the router lets the client reach the object. */
+/* An answer that waits until the object's server is loaded for the session, and the router lets the client reach it. */
 struct answer {
+    struct reg_session_hold hold;
+    struct reg_session *session; /* shares */
     struct ir_request *rq;
     struct iw_proxy *proxy;
     bool by_type;
@@ -216,6 +219,7 @@ static void send_answer(void *arg, bool ok)
     struct answer *a = arg;
 
     (void)ok; /* the object is the session's either way; the router refuses what it was not told */
+    reg_session_unref(a->session);
     if (a->by_type)
         IceGrid_Session_allocateObjectByType_reply(a->rq,
                                                    &(struct IceGrid_Session_allocateObjectByType_out){.ret = a->proxy});
@@ -255,6 +259,15 @@ static void tell_router(struct reg_session *s, bool add, const struct iw_identit
     ib_arena_fini(&arena);
 }
 
+static void on_server_held(void *arg)
+{
+    struct answer *a = arg;
+    const struct iw_identity *id = &a->proxy->id;
+    const struct reg_app_object *object = reg_catalog_allocatable(a->session->sessions->reg->catalog, id);
+
+    tell_router(a->session, true, id, object != NULL ? whole_server(object) : NULL, send_answer, a);
+}
+
 static void grant(struct reg_session *s, struct ir_request *rq, const struct reg_app_object *object, bool by_type)
 {
     struct answer *a = IB_ARENA_NEW(ir_request_arena(rq), struct answer);
@@ -265,9 +278,11 @@ static void grant(struct reg_session *s, struct ir_request *rq, const struct reg
         ir_request_fail_local(rq, IB_ENOMEM, "out of memory");
         return;
     }
+    a->hold = (struct reg_session_hold){on_server_held, a};
+    a->session = reg_session_ref(s);
     a->rq = rq;
     a->by_type = by_type;
-    tell_router(s, true, &object->id, whole_server(object), send_answer, a);
+    reg_session_server_hold(s->sessions->reg, whole_server(object), s->user, &a->hold);
 }
 
 /* Takes a free object and answers, or says that memory is short. */
@@ -402,15 +417,19 @@ static bool has_it_already(struct reg_alloc *a, const struct reg_alloc_request *
 
 static void serve_line(struct reg_alloc *a, const struct freed *f)
 {
+    bool taken = false;
+
     IB_LIST_FOREACH_SAFE(it, &a->line)
     {
         struct reg_alloc_request *r = IB_CONTAINER(it, struct reg_alloc_request, node);
-        struct reg_app_object *o = wants(a, r, f);
+        /* One object became free: once it is taken there is nothing to want. Of a whole server there may be more. */
+        struct reg_app_object *o = taken && f->server.n == 0 ? NULL : wants(a, r, f);
         struct reg_session *s = r->session;
         bool by_type = r->by_type;
 
         if (o != NULL) {
             take_and_grant(s, leave(r), o, by_type);
+            taken = true;
         } else if (!by_type && iw_identity_equal(&r->id, &f->id) && has_it_already(a, r)) {
             o = reg_catalog_allocatable(a->sessions->reg->catalog, &r->id);
             if (o != NULL)
@@ -443,8 +462,7 @@ static void give_back(struct reg_alloc *a, struct alloc_object *o, struct ir_req
     struct freed f = {.id = o->id, .type = o->type, .server = IB_STR("")};
     char *server = NULL;
 
-    reg_trace(a->sessions->reg, REG_TRACE_OBJECT, 2, "object `%s' released by `%s'", o->id.name.p,
-              ib_cstr(o->owner->user));
+    reg_trace_allocation(o->owner, &o->id, "released");
     HASH_DEL(a->objects, o);
     ib_list_remove(&o->owned);
     if (o->server != NULL) {
@@ -455,7 +473,6 @@ static void give_back(struct reg_alloc *a, struct alloc_object *o, struct ir_req
     withdraw(a, o, &f, rq);
     serve_line(a, &f);
     free(server);
-    free(o->key);
     free(o);
 }
 
@@ -477,20 +494,46 @@ void reg_allocate_by_id(struct reg_session *s, struct ir_request *rq, const stru
         wait_in_line(s, rq, id, NULL);
 }
 
-/* One of the free objects of the type, each as likely; *n is how many objects the type has. */
-static struct reg_app_object *choose(struct reg_alloc *a, struct reg_session *s, struct ib_str type,
-                                     struct ib_arena *arena, size_t *n)
+static bool is_enabled(struct reg *reg, const struct reg_app_object *object)
 {
-    struct reg_app_object **v, *chosen = NULL;
-    uint32_t seen = 0, r;
+    const struct reg_server *server = object->adapter != NULL ? object->adapter->server : NULL;
 
-    *n = reg_catalog_allocatables(a->sessions->reg->catalog, &type, arena, &v);
-    for (size_t i = 0; *n != SIZE_MAX && i < *n; i++) {
-        if (!is_free(a, v[i], s))
+    return server == NULL || reg_node_server_enabled(reg, server->node, server->id);
+}
+
+/* In a large pool the first look at random mostly finds a free one; NULL: not this time. */
+static struct reg_app_object *guess(struct reg_alloc *a, const struct reg_session *s, struct ib_str type, size_t n)
+{
+    struct reg_catalog *catalog = a->sessions->reg->catalog;
+
+    for (int i = 0; i < GUESSES && n > LARGE_POOL; i++) {
+        struct reg_app_object *o = reg_catalog_allocatable_nth(catalog, type, reg_random_below(n));
+
+        if (is_free(a, o, s) && is_enabled(a->sessions->reg, o))
+            return o;
+    }
+    return NULL;
+}
+
+/* One of the free objects of the type, each as likely; *n is how many objects the type has, *enabled whether one of
+   them has a server that may run. */
+static struct reg_app_object *choose(struct reg_alloc *a, const struct reg_session *s, struct ib_str type, size_t *n,
+                                     bool *enabled)
+{
+    struct reg_catalog *catalog = a->sessions->reg->catalog;
+    struct reg_app_object *chosen, *o;
+    size_t seen = 0;
+
+    *n = reg_catalog_allocatable_count(catalog, type);
+    chosen = guess(a, s, type, *n);
+    *enabled = chosen != NULL;
+    for (size_t i = 0, left = chosen == NULL ? *n : 0; i < left; i++) {
+        o = reg_catalog_allocatable_nth(catalog, type, i);
+        if (!is_enabled(a->sessions->reg, o))
             continue;
-        ib_random(&r, sizeof(r));
-        if (r % ++seen == 0)
-            chosen = v[i];
+        *enabled = true;
+        if (is_free(a, o, s) && (++seen == 1 || reg_random_below(seen) == 0))
+            chosen = o;
     }
     return chosen;
 }
@@ -498,12 +541,13 @@ static struct reg_app_object *choose(struct reg_alloc *a, struct reg_session *s,
 void reg_allocate_by_type(struct reg_session *s, struct ir_request *rq, struct ib_str type)
 {
     size_t n;
-    struct reg_app_object *object = choose(s->sessions->alloc, s, type, ir_request_arena(rq), &n);
+    bool enabled;
+    struct reg_app_object *object = choose(s->sessions->alloc, s, type, &n, &enabled);
 
-    if (n == SIZE_MAX)
-        ir_request_fail_local(rq, IB_ENOMEM, "out of memory");
-    else if (n == 0)
-        refuse_type(rq, type);
+    if (n == 0)
+        refuse_type(rq, type, "registered");
+    else if (!enabled)
+        refuse_type(rq, type, "enabled");
     else if (object != NULL)
         take_and_grant(s, rq, object, true);
     else
@@ -547,7 +591,7 @@ static void refuse_gone(struct reg_alloc_request *r)
     struct ir_request *rq = leave(r);
 
     if (by_type)
-        refuse_type(rq, type);
+        refuse_type(rq, type, "registered");
     else
         refuse_unknown(rq, &id);
 }
@@ -567,13 +611,10 @@ static void on_event(struct reg_observer *observer, const struct reg_event *ev)
         struct reg_app_object *o;
         bool by_type = r->by_type;
         size_t n = 1;
+        bool enabled;
 
         if (by_type) {
-            struct ib_arena arena;
-
-            ib_arena_init(&arena, 0);
-            o = choose(a, s, r->type, &arena, &n);
-            ib_arena_fini(&arena);
+            o = choose(a, s, r->type, &n, &enabled);
         } else {
             o = reg_catalog_allocatable(catalog, &r->id);
             n = o != NULL;

@@ -9,9 +9,17 @@
 #include <moulin/rpc/proxy.h>
 #include <moulin/wire/codec.h>
 
-#define FIND(c, head, id, out) HASH_FIND_BYHASHVALUE(hh, head, ib_cstr(id), (id).n, reg_hash(c, (id).p, (id).n), out)
+/* The hash once: uthash's macros name it more than once. */
+#define FIND(c, head, id, out)                                                                                         \
+    do {                                                                                                               \
+        const unsigned hash_ = (head) ? reg_hash(c, (id).p, (id).n) : 0;                                               \
+        HASH_FIND_BYHASHVALUE(hh, head, ib_cstr(id), (id).n, hash_, out);                                              \
+    } while (0)
 #define ADD(c, head, id, item)                                                                                         \
-    HASH_ADD_KEYPTR_BYHASHVALUE(hh, head, ib_cstr(id), (id).n, reg_hash(c, (id).p, (id).n), item)
+    do {                                                                                                               \
+        const unsigned hash_ = reg_hash(c, (id).p, (id).n);                                                            \
+        HASH_ADD_KEYPTR_BYHASHVALUE(hh, head, ib_cstr(id), (id).n, hash_, item);                                       \
+    } while (0)
 
 /* --- finding ------------------------------------------------------------------------------------------------------ */
 
@@ -43,18 +51,24 @@ struct reg_group *reg_catalog_group(struct reg_catalog *c, struct ib_str id)
     return g;
 }
 
+struct reg_app_object *reg_app_object_find(const struct reg_catalog *c, struct reg_app_object *head, struct ib_span key)
+{
+    struct reg_app_object *o = NULL;
+    if (head && key.n) {
+        const unsigned hash = reg_hash(c, key.p, key.n);
+        HASH_FIND_BYHASHVALUE(hh, head, key.p, key.n, hash, o);
+    }
+    return o;
+}
+
 static struct reg_app_object *find_object(struct reg_catalog *c, struct reg_app_object *head,
                                           const struct iw_identity *id)
 {
     if (!head)
         return NULL;
-    struct ib_arena arena;
-    struct reg_app_object *o = NULL;
-    ib_arena_init(&arena, 0);
-    struct ib_span key = reg_key_identity(id, &arena);
-    if (key.n)
-        HASH_FIND_BYHASHVALUE(hh, head, key.p, key.n, reg_hash(c, key.p, key.n), o);
-    ib_arena_fini(&arena);
+    struct reg_key k;
+    struct reg_app_object *o = reg_app_object_find(c, head, reg_key_begin(&k, &iw_identity_type, id));
+    reg_key_end(&k);
     return o;
 }
 
@@ -123,74 +137,70 @@ size_t reg_catalog_groups(struct reg_catalog *c, struct ib_arena *arena, struct 
     LIST_ALL(reg_group, c->groups, compare_groups);
 }
 
+static int compare_places(const void *a, const void *b)
+{
+    const struct reg_adapter *x = IB_CONTAINER(*(struct reg_member *const *)a, struct reg_adapter, in_group);
+    const struct reg_adapter *y = IB_CONTAINER(*(struct reg_member *const *)b, struct reg_adapter, in_group);
+    return (x->place > y->place) - (x->place < y->place);
+}
+
 size_t reg_catalog_members(struct reg_catalog *c, struct ib_str group, struct ib_arena *arena,
                            struct reg_adapter ***out)
 {
     struct reg_bucket *b = reg_bucket_find(c, c->members, group);
-    size_t n = b ? b->count : 0, i = 0;
+    size_t n = b ? b->n : 0;
     struct reg_adapter **list = IB_ARENA_ARRAY(arena, n, struct reg_adapter *);
     if (!list)
         return SIZE_MAX;
-    if (b) {
-        IB_LIST_FOREACH(node, &b->list)
-        list[i++] = IB_CONTAINER(node, struct reg_adapter, member);
-    }
+    struct reg_member **items = b ? reg_bucket_sorted(b, compare_places) : NULL;
+    for (size_t i = 0; i < n; i++)
+        list[i] = IB_CONTAINER(items[i], struct reg_adapter, in_group);
     *out = list;
     return n;
 }
 
-static size_t list_objects(struct reg_catalog *c, struct reg_app_object *head, struct reg_bucket *types,
-                           const struct ib_str *type, struct ib_arena *arena, struct reg_app_object ***out)
+int reg_app_object_compare(const void *a, const void *b)
 {
-    if (!type) {
-        LIST_ALL(reg_app_object, head, compare_objects);
-    }
-    struct reg_bucket *b = reg_bucket_find(c, types, *type);
-    size_t n = b ? b->count : 0, i = 0;
-    struct reg_app_object **list = IB_ARENA_ARRAY(arena, n, struct reg_app_object *);
-    if (!list)
-        return SIZE_MAX;
-    if (b) {
-        IB_LIST_FOREACH(node, &b->list)
-        list[i++] = IB_CONTAINER(node, struct reg_app_object, by_type);
-        qsort(list, n, sizeof *list, compare_objects);
-    }
-    *out = list;
-    return n;
+    return iw_identity_cmp(&IB_CONTAINER(*(struct reg_member *const *)a, struct reg_app_object, in_type)->id,
+                           &IB_CONTAINER(*(struct reg_member *const *)b, struct reg_app_object, in_type)->id);
 }
 
-size_t reg_catalog_app_objects(struct reg_catalog *c, const struct ib_str *type, struct ib_arena *arena,
-                               struct reg_app_object ***out)
+size_t reg_catalog_app_objects(struct reg_catalog *c, struct ib_arena *arena, struct reg_app_object ***out)
 {
-    return list_objects(c, c->app_objects, c->object_types, type, arena, out);
+    LIST_ALL(reg_app_object, c->app_objects, compare_objects);
 }
 
-size_t reg_catalog_allocatables(struct reg_catalog *c, const struct ib_str *type, struct ib_arena *arena,
-                                struct reg_app_object ***out)
+size_t reg_catalog_allocatable_count(struct reg_catalog *c, struct ib_str type)
 {
-    return list_objects(c, c->allocatables, c->allocatable_types, type, arena, out);
+    const struct reg_bucket *b = reg_bucket_find(c, c->allocatable_types, type);
+    return b ? b->n : 0;
+}
+
+struct reg_app_object *reg_catalog_allocatable_nth(struct reg_catalog *c, struct ib_str type, size_t i)
+{
+    return IB_CONTAINER(reg_bucket_find(c, c->allocatable_types, type)->items[i], struct reg_app_object, in_type);
 }
 
 /* --- linking ------------------------------------------------------------------------------------------------------ */
 
-static bool link_bucket(struct reg_catalog *c, struct reg_bucket **head, struct ib_str name, struct ib_list *node)
+/* The object as the table has its own: an encoded ObjectInfo, which begins with the proxy. */
+static bool encode_object(struct reg_app *app, struct reg_app_object *o)
 {
-    struct reg_bucket *b = reg_bucket_get(c, head, name);
-    if (!b)
-        return false;
-    ib_list_append(&b->list, node);
-    b->count++;
-    return true;
-}
-
-static void unlink_bucket(struct reg_catalog *c, struct reg_bucket **head, struct ib_str name, struct ib_list *node)
-{
-    if (!node->next || ib_list_empty(node))
-        return;
-    struct reg_bucket *b = reg_bucket_find(c, *head, name);
-    ib_list_remove(node);
-    b->count--;
-    reg_bucket_drop(head, b);
+    const struct IceGrid_ObjectInfo info = {.proxy = o->proxy, .type = o->type};
+    struct ib_buf b;
+    ib_buf_init(&b);
+    int rc = iw_encode_value(&IceGrid_ObjectInfo_type, &info, IW_ENCODING_1_1, &b);
+    const size_t n = b.n;
+    if (!rc)
+        rc = iw_proxy_encode(o->proxy, IW_ENCODING_1_1, &b); /* to know its size */
+    uint8_t *p = rc ? NULL : ib_arena_alloc(&app->arena, n);
+    if (p) {
+        memcpy(p, b.p, n);
+        o->info = (struct ib_span){p, n};
+        o->proxy_end = b.n - n;
+    }
+    ib_buf_fini(&b);
+    return p != NULL;
 }
 
 static bool link_objects(struct reg_catalog *c, struct reg_app *app, struct reg_app_object **head,
@@ -199,11 +209,13 @@ static bool link_objects(struct reg_catalog *c, struct reg_app *app, struct reg_
     for (size_t i = 0; i < n; i++) {
         struct reg_app_object *o = &list[i];
         o->key = reg_key_identity(&o->id, &app->arena);
-        if (!o->key.n)
+        if (!o->key.n || !encode_object(app, o))
             return false;
-        HASH_ADD_KEYPTR_BYHASHVALUE(hh, *head, o->key.p, o->key.n, reg_hash(c, o->key.p, o->key.n), o);
-        if (!o->hh.tbl || !link_bucket(c, types, o->type, &o->by_type))
+        const unsigned hash = reg_hash(c, o->key.p, o->key.n);
+        HASH_ADD_KEYPTR_BYHASHVALUE(hh, *head, o->key.p, o->key.n, hash, o);
+        if (!o->hh.tbl || !reg_bucket_add(c, types, o->type, &o->in_type))
             return false;
+        reg_sites_add_object(c, o);
     }
     return true;
 }
@@ -211,25 +223,25 @@ static bool link_objects(struct reg_catalog *c, struct reg_app *app, struct reg_
 void reg_catalog_keep_places(struct reg_catalog *c, struct reg_app *app)
 {
     for (size_t i = 0; i < app->n_adapters; i++) {
-        const struct reg_adapter *was = reg_catalog_adapter(c, app->adapters[i].id);
+        struct reg_adapter *is = &app->adapters[i];
+        const struct reg_adapter *was = reg_catalog_adapter(c, is->id);
+        if (was && ib_str_eq(was->group_id, is->group_id) && ib_str_eq(was->server->node, is->server->node))
+            is->place = was->place;
+    }
+    for (size_t i = 0; i < app->n_groups; i++) {
+        const struct reg_group *was = reg_catalog_group(c, app->groups[i].id);
         if (was)
-            app->adapters[i].place = was->place;
+            app->groups[i].turn = was->turn;
     }
 }
 
-/* In the order of their places; a new adapter comes last. */
+/* A new adapter comes last. */
 static bool link_member(struct reg_catalog *c, struct reg_adapter *a)
 {
-    struct reg_bucket *b = reg_bucket_get(c, &c->members, a->group_id);
-    if (!b)
+    if (!reg_bucket_add(c, &c->members, a->group_id, &a->in_group))
         return false;
     if (!a->place)
         a->place = ++c->last_place;
-    struct ib_list *next = &b->list;
-    while (next->prev != &b->list && IB_CONTAINER(next->prev, struct reg_adapter, member)->place > a->place)
-        next = next->prev;
-    ib_list_append(next, &a->member);
-    b->count++;
     return true;
 }
 
@@ -268,12 +280,14 @@ static bool link_all(struct reg_catalog *c, struct reg_app *app)
         }                                                                                                              \
     } while (0)
 
-static void unlink_objects(struct reg_catalog *c, struct reg_app_object **head, struct reg_bucket **types,
-                           struct reg_app_object *list, size_t n)
+static void unlink_objects(struct reg_app_object **head, struct reg_bucket **types, struct reg_app_object *list,
+                           size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         UNLINK(*head, &list[i]);
-        unlink_bucket(c, types, list[i].type, &list[i].by_type);
+        if (list[i].in_type.bucket)
+            reg_sites_remove(list[i].in_type.bucket, &list[i].in_site);
+        reg_bucket_remove(types, &list[i].in_type);
     }
 }
 
@@ -286,10 +300,10 @@ void reg_catalog_unlink_app(struct reg_catalog *c, struct reg_app *app)
         UNLINK(c->groups, &app->groups[i]);
     for (size_t i = 0; i < app->n_adapters; i++) {
         UNLINK(c->adapters, &app->adapters[i]);
-        unlink_bucket(c, &c->members, app->adapters[i].group_id, &app->adapters[i].member);
+        reg_bucket_remove(&c->members, &app->adapters[i].in_group);
     }
-    unlink_objects(c, &c->app_objects, &c->object_types, app->objects, app->n_objects);
-    unlink_objects(c, &c->allocatables, &c->allocatable_types, app->allocatables, app->n_allocatables);
+    unlink_objects(&c->app_objects, &c->object_types, app->objects, app->n_objects);
+    unlink_objects(&c->allocatables, &c->allocatable_types, app->allocatables, app->n_allocatables);
 }
 
 int reg_catalog_link_app(struct reg_catalog *c, struct reg_app *app)
@@ -376,12 +390,12 @@ static int check_groups_kept(struct reg_catalog *c, const struct reg_app *old, c
         struct reg_bucket *b = kept ? NULL : reg_bucket_find(c, c->members, id);
         if (!b)
             continue;
-        IB_LIST_FOREACH(node, &b->list)
-        if (IB_CONTAINER(node, struct reg_adapter, member)->server->app != old)
-            return ib_err_set(err, IB_EINVAL,
-                              "couldn't remove application because the replica group `%s' is used by object "
-                              "adapters from other applications.",
-                              ib_cstr(id));
+        for (uint32_t k = 0; k < b->n; k++)
+            if (IB_CONTAINER(b->items[k], struct reg_adapter, in_group)->server->app != old)
+                return ib_err_set(err, IB_EINVAL,
+                                  "couldn't remove application because the replica group `%s' is used by object "
+                                  "adapters from other applications.",
+                                  ib_cstr(id));
     }
     return 0;
 }

@@ -3,182 +3,52 @@
    and each is validated against exactly what was committed before it. Owns the changes until they are answered. */
 #include "change_priv.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 #include <moulin/net/loop.h>
+
+#include "deployment_check.h"
+#include "nodes.h"
+#include "replication.h"
 
 #define BATCH_MAX 256
 
 struct reg_changes {
     struct reg *reg;
     struct ib_list queue; /* submitted, in order */
+    struct ib_list parked; /* submitted, but for an application that has a change under way */
+    struct ib_list checking; /* nodes are being asked about them */
     struct ib_list flight; /* in the batch the store has */
     struct ib_list held; /* published, waiting for acknowledgements */
     size_t n_flight;
     bool flight_alone, busy, stopped;
+    bool wary; /* the last commit failed: nobody is told before the next one has not */
     struct ic_deferred kick;
-    int64_t next_serial[REG_SERIALS];
+    int64_t next_serial[REG_SERIALS], next_settled[REG_SERIALS];
 };
-
-/* --- the value --------------------------------------------------------------------------------------------------- */
-
-struct reg_change *reg_change_new(enum reg_change_op op, reg_change_fn done, void *arg)
-{
-    struct reg_change *c = calloc(1, sizeof *c);
-    if (!c)
-        return NULL;
-    c->refs = 1;
-    c->op = (uint8_t)op;
-    c->done = done;
-    c->done_arg = arg;
-    c->events_tail = &c->events;
-    ib_list_init(&c->node);
-    ib_arena_init(&c->arena, 0);
-    return c;
-}
-
-struct reg_change *reg_change_ref(struct reg_change *c)
-{
-    c->refs++;
-    return c;
-}
-
-void reg_change_unref(struct reg_change *c)
-{
-    if (!c || --c->refs)
-        return;
-    reg_app_free(c->new_app);
-    reg_app_free(c->old_app);
-    ib_arena_fini(&c->arena);
-    free(c);
-}
-
-static int copy_value(struct reg_change *c, const struct iw_type *type, const void *v, void *out_ptr)
-{
-    void *copy = ib_arena_alloc(&c->arena, type->size);
-    if (!copy || iw_copy(type, v, &c->arena, copy))
-        return IB_ENOMEM;
-    memcpy(out_ptr, &copy, sizeof copy);
-    return 0;
-}
-
-int reg_change_set_object(struct reg_change *c, const struct IceGrid_ObjectInfo *v)
-{
-    return copy_value(c, &IceGrid_ObjectInfo_type, v, &c->object);
-}
-
-int reg_change_set_adapter(struct reg_change *c, const struct IceGrid_AdapterInfo *v)
-{
-    return copy_value(c, &IceGrid_AdapterInfo_type, v, &c->adapter);
-}
-
-int reg_change_set_descriptor(struct reg_change *c, const struct IceGrid_ApplicationDescriptor *v)
-{
-    return copy_value(c, &IceGrid_ApplicationDescriptor_type, v, &c->descriptor);
-}
-
-int reg_change_set_update(struct reg_change *c, const struct IceGrid_ApplicationUpdateDescriptor *v)
-{
-    return copy_value(c, &IceGrid_ApplicationUpdateDescriptor_type, v, &c->update);
-}
-
-int reg_change_set_id(struct reg_change *c, const struct iw_identity *id)
-{
-    c->id.name = ib_arena_str(&c->arena, id->name);
-    c->id.category = ib_arena_str(&c->arena, id->category);
-    return c->id.name.p && c->id.category.p ? 0 : IB_ENOMEM;
-}
-
-int reg_change_set_name(struct reg_change *c, struct ib_str name)
-{
-    c->name = ib_arena_str(&c->arena, name);
-    return c->name.p ? 0 : IB_ENOMEM;
-}
-
-int reg_change_set_user(struct reg_change *c, struct ib_str user)
-{
-    c->user = ib_arena_str(&c->arena, user);
-    return c->user.p ? 0 : IB_ENOMEM;
-}
-
-struct reg_event *reg_event_add(struct reg_change *c, enum reg_event_kind kind)
-{
-    static const uint8_t topics[] = {
-        [REG_EV_APP_ADDED] = REG_TOPIC_APPLICATION,   [REG_EV_APP_UPDATED] = REG_TOPIC_APPLICATION,
-        [REG_EV_APP_REMOVED] = REG_TOPIC_APPLICATION, [REG_EV_APPS_INIT] = REG_TOPIC_APPLICATION,
-        [REG_EV_ADAPTER_ADDED] = REG_TOPIC_ADAPTER,   [REG_EV_ADAPTER_UPDATED] = REG_TOPIC_ADAPTER,
-        [REG_EV_ADAPTER_REMOVED] = REG_TOPIC_ADAPTER, [REG_EV_ADAPTERS_INIT] = REG_TOPIC_ADAPTER,
-        [REG_EV_OBJECT_ADDED] = REG_TOPIC_OBJECT,     [REG_EV_OBJECT_UPDATED] = REG_TOPIC_OBJECT,
-        [REG_EV_OBJECT_REMOVED] = REG_TOPIC_OBJECT,   [REG_EV_OBJECTS_INIT] = REG_TOPIC_OBJECT,
-        [REG_EV_REGISTRY_UP] = REG_TOPIC_REGISTRY,    [REG_EV_REGISTRY_DOWN] = REG_TOPIC_REGISTRY,
-    };
-    struct reg_event *ev = IB_ARENA_NEW(&c->arena, struct reg_event);
-    if (!ev)
-        return NULL;
-    ev->change = c;
-    ev->kind = (uint8_t)kind;
-    ev->topic = topics[kind];
-    *c->events_tail = ev;
-    c->events_tail = &ev->next;
-    return ev;
-}
-
-/* --- refusing ---------------------------------------------------------------------------------------------------- */
-
-int reg_change_fail(struct reg_change *c, int code, const char *fmt, ...)
-{
-    va_list args;
-    va_start(args, fmt);
-    c->err.code = c->code = code;
-    vsnprintf(c->err.text, sizeof c->err.text, fmt, args);
-    va_end(args);
-    return code;
-}
-
-int reg_change_fail_nomem(struct reg_change *c)
-{
-    return reg_change_fail(c, IB_ENOMEM, "out of memory");
-}
-
-int reg_change_fail_with(struct reg_change *c, const struct iw_class *exception, const void *value, size_t size)
-{
-    void *copy = ib_arena_alloc(&c->arena, size);
-    if (!copy)
-        return reg_change_fail_nomem(c);
-    memcpy(copy, value, size);
-    c->exception = exception;
-    c->exception_value = copy;
-    c->code = IB_EINVAL;
-    if (!*c->err.text)
-        ib_err_set(&c->err, IB_EINVAL, "%s", exception->id);
-    return c->code;
-}
-
-int reg_change_fail_deployment(struct reg_change *c, const char *fmt, ...)
-{
-    va_list args;
-    va_start(args, fmt);
-    vsnprintf(c->err.text, sizeof c->err.text, fmt, args);
-    va_end(args);
-    c->err.code = IB_EINVAL;
-    struct IceGrid_DeploymentException ex = {.reason = ib_arena_strz(&c->arena, c->err.text)};
-    return reg_change_fail_with(c, &IceGrid_DeploymentException_class, &ex, sizeof ex);
-}
-
-bool reg_change_throw(struct reg_change *c, struct ir_request *rq)
-{
-    if (!c->code)
-        return false;
-    if (c->exception)
-        ir_request_throw(rq, c->exception, c->exception_value);
-    else
-        ir_request_fail(rq, IR_UNKNOWN, c->err.text);
-    return true;
-}
 
 /* --- publication and answer ----------------------------------------------------------------------------------------
  */
+
+static void kick(void *arg);
+
+/* What an administrator does to an application: one at a time for each of them (icegrid-registry 9.5). */
+static bool is_deployment(const struct reg_change *c)
+{
+    return c->op >= REG_APP_ADD && c->op <= REG_APP_REMOVE;
+}
+
+/* Those that stood aside go back to the front, in order. */
+static void unpark(struct reg_changes *x)
+{
+    while (!ib_list_empty(&x->parked)) {
+        struct ib_list *node = x->parked.prev;
+        ib_list_remove(node);
+        ib_list_append(x->queue.next, node);
+    }
+    if (!x->stopped)
+        ic_loop_defer(x->reg->loop, &x->kick, kick, x);
+}
 
 static void finish(struct reg_change *c)
 {
@@ -186,9 +56,52 @@ static void finish(struct reg_change *c)
         return;
     c->answered = true;
     ib_list_remove(&c->node);
+    if (is_deployment(c) && !c->rollback)
+        unpark(c->reg->changes);
     if (c->done)
         c->done(c->done_arg, c);
     reg_change_unref(c);
+}
+
+/* --- undoing what a node refused -----------------------------------------------------------------------------------
+ */
+
+static void rolled_back(void *arg, struct reg_change *undo)
+{
+    struct reg_change *c = arg;
+    if (undo->code)
+        ib_log_error(c->reg->log, "cannot undo the change of application `%s': %s", ib_cstr(c->name), undo->err.text);
+    reg_change_fail_deployment(c, "%s", c->refusal);
+    finish(c);
+    reg_change_unref(c);
+}
+
+static bool undo(struct reg_change *c)
+{
+    bool added = c->op == REG_APP_ADD;
+    struct reg_change *u = reg_change_new(added ? REG_APP_REMOVE : REG_APP_SYNC, rolled_back, c);
+    int rc = u ? reg_change_set_user(u, c->user) : IB_ENOMEM;
+    if (!rc)
+        rc = added ? reg_change_set_name(u, c->name) : reg_change_set_descriptor(u, &c->old_app->info->descriptor);
+    if (rc) {
+        reg_change_unref(u);
+        return false;
+    }
+    u->rollback = true;
+    reg_change_ref(c);
+    u->reg = c->reg;
+    ib_list_append(c->reg->changes->queue.next, &u->node);
+    ic_loop_defer(c->reg->loop, &c->reg->changes->kick, kick, c->reg->changes);
+    return true;
+}
+
+static void acknowledged(struct reg_change *c)
+{
+    while (!ib_list_empty(&c->ack_waits)) {
+        struct reg_ack_wait *w = IB_CONTAINER(c->ack_waits.next, struct reg_ack_wait, node);
+        ib_list_remove(&w->node);
+        w->fn(w->arg);
+    }
 }
 
 void reg_observe(struct reg *reg, struct reg_observer *o)
@@ -202,12 +115,10 @@ void reg_unobserve(struct reg_observer *o)
 }
 
 /* A mark walks along the list, so that whoever is told may leave it, or make others leave. */
-static void tell(struct reg *reg, struct reg_event *ev)
+static void each_observer(struct reg *reg, void (*fn)(struct reg_observer *o, const struct reg_event *ev),
+                          const struct reg_event *ev)
 {
     struct reg_observer mark = {.event = NULL};
-    ev->serial = ++reg->topic_serial[ev->topic];
-    ev->db_serial = ev->change->serial;
-    ev->last = !ev->next;
     ib_list_init(&mark.node);
     ib_list_append(reg->observers.next, &mark.node);
     while (mark.node.next != &reg->observers) {
@@ -216,14 +127,63 @@ static void tell(struct reg *reg, struct reg_event *ev)
         ib_list_append(node->next, &mark.node);
         struct reg_observer *o = IB_CONTAINER(node, struct reg_observer, node);
         if (o->event) /* else another mark: telling nests */
-            o->event(o, ev);
+            fn(o, ev);
     }
     ib_list_remove(&mark.node);
 }
 
+static void tell_event(struct reg_observer *o, const struct reg_event *ev)
+{
+    o->event(o, ev);
+}
+
+static void number(struct reg_event *ev, int32_t serial)
+{
+    ev->serial = serial;
+    ev->db_serial = ev->change->serial;
+    ev->last = !ev->next;
+}
+
+static void tell(struct reg *reg, struct reg_event *ev)
+{
+    number(ev, ++reg->topic_serial[ev->topic]);
+    each_observer(reg, tell_event, ev);
+}
+
+static void tell_early(struct reg_observer *o, const struct reg_event *ev)
+{
+    if (o->early)
+        o->early(o, ev);
+}
+
+static void tell_lost(struct reg_observer *o, const struct reg_event *ev)
+{
+    (void)ev;
+    if (o->lost)
+        o->lost(o);
+}
+
+/* Those who want to know before the disk has it, and so write while we do. Not of applications: nodes must hear of
+   those from the master first (icegrid-internal 6.4). The numbers are those that publication gives: nothing else is
+   published on these topics meanwhile. */
+static void announce(struct reg_changes *x)
+{
+    int32_t serial[REG_TOPIC_MAX];
+    memcpy(serial, x->reg->topic_serial, sizeof serial);
+    IB_LIST_FOREACH(node, &x->flight)
+    {
+        const struct reg_change *c = IB_CONTAINER(node, struct reg_change, node);
+        for (struct reg_event *ev = c->events; ev; ev = ev->next) {
+            if (ev->topic != REG_TOPIC_ADAPTER && ev->topic != REG_TOPIC_OBJECT)
+                continue;
+            number(ev, ++serial[ev->topic]);
+            each_observer(x->reg, tell_early, ev);
+        }
+    }
+}
+
 static void publish(struct reg_change *c)
 {
-    c->holds = 1;
     ib_list_append(&c->reg->changes->held, &c->node);
     for (struct reg_event *ev = c->events; ev; ev = ev->next)
         tell(c->reg, ev);
@@ -237,11 +197,64 @@ void reg_change_hold(struct reg_change *c)
     reg_change_ref(c);
 }
 
+/* Does whoever asked for it want to know that so many slaves have it (Moulin.Registry.MinReplicas)? */
+static bool needs_replicas(const struct reg *reg, const struct reg_change *c, size_t n)
+{
+    return reg_change_kinds[c->op].counts && !c->rollback && n < (size_t)reg->cfg.min_replicas;
+}
+
+static void conclude(struct reg_change *c)
+{
+    if (!c->answered && c->refusal && undo(c))
+        return;
+    if (!c->answered && needs_replicas(c->reg, c, c->acked))
+        reg_change_fail_deployment(c,
+                                   "%u replicas have the change, and Moulin.Registry.MinReplicas is %d: this registry "
+                                   "keeps it, and nobody may when another takes its place",
+                                   (unsigned)c->acked, (int)c->reg->cfg.min_replicas);
+    finish(c);
+}
+
 void reg_change_release(struct reg_change *c)
 {
-    if (--c->holds == 0)
-        finish(c);
+    if (--c->holds == c->loads)
+        acknowledged(c);
+    if (c->holds == 0)
+        conclude(c);
     reg_change_unref(c);
+}
+
+void reg_change_hold_load(struct reg_change *c)
+{
+    c->loads++;
+    reg_change_hold(c);
+}
+
+void reg_change_release_load(struct reg_change *c, const char *refusal)
+{
+    c->loads--;
+    if (refusal && !c->refusal && !c->rollback && is_deployment(c) && c->op != REG_APP_REMOVE)
+        c->refusal = strdup(refusal);
+    reg_change_release(c);
+}
+
+bool reg_changes_wait_acknowledged(struct reg *reg, struct ib_str uuid, int32_t revision, struct reg_ack_wait *w)
+{
+    IB_LIST_FOREACH(node, &reg->changes->held)
+    {
+        struct reg_change *c = IB_CONTAINER(node, struct reg_change, node);
+        if (!c->info || !is_deployment(c) || c->holds <= c->loads || c->info->revision != revision ||
+            !ib_str_eq(c->info->uuid, uuid))
+            continue;
+        ib_list_append(&c->ack_waits, &w->node);
+        return true;
+    }
+    return false;
+}
+
+void reg_changes_forget_wait(struct reg_ack_wait *w)
+{
+    ib_list_remove(&w->node);
 }
 
 int32_t reg_topic_serial(const struct reg *reg, enum reg_topic topic)
@@ -254,6 +267,11 @@ int64_t reg_db_serial(const struct reg *reg, int table)
     return reg->db_serial[table];
 }
 
+int64_t reg_settled(const struct reg *reg, int table)
+{
+    return reg->settled[table];
+}
+
 void reg_publish_registry(struct reg *reg, bool up, struct ib_str name, struct ib_str hostname)
 {
     struct reg_change *c = reg_change_new(REG_NOTE, NULL, NULL);
@@ -264,6 +282,7 @@ void reg_publish_registry(struct reg *reg, bool up, struct ib_str name, struct i
         return;
     }
     c->reg = reg;
+    c->holds = 1;
     info->name = ev->name = ib_arena_str(&c->arena, name);
     info->hostname = ib_arena_str(&c->arena, hostname);
     ev->registry = info;
@@ -289,7 +308,7 @@ static bool collides(const struct reg_changes *x, const struct reg_change *c)
     return false;
 }
 
-static void count_serial(struct reg_changes *x, struct reg_change *c, struct reg_batch *b)
+static void count_serial(struct reg_changes *x, struct reg_change *c, struct store_batch *b)
 {
     const struct reg_change_kind *kind = &reg_change_kinds[c->op];
     if (kind->table < 0 || kind->table >= REG_SERIALS)
@@ -299,10 +318,83 @@ static void count_serial(struct reg_changes *x, struct reg_change *c, struct reg
     if (!c->serial)
         return;
     x->next_serial[kind->table] = c->serial;
-    reg_batch_serial(b, (enum reg_table)kind->table, c->serial);
+    x->next_settled[kind->table] = c->settled && c->settled < c->serial ? c->settled : c->serial;
+    reg_batch_serial(b, (enum reg_table)kind->table, c->serial, x->next_settled[kind->table]);
 }
 
 static void committed(void *arg, int code, const struct ib_err *err);
+
+static bool is_same_app(const struct reg_change *a, const struct reg_change *b)
+{
+    return is_deployment(a) && !a->rollback && ib_str_eq(a->name, b->name);
+}
+
+/* Has the application another change under way, which is committed but not answered, or which nodes are asked about? */
+static bool is_busy(const struct reg_changes *x, const struct reg_change *c)
+{
+    const struct ib_list *lists[] = {&x->held, &x->checking};
+    for (size_t i = 0; i < 2; i++) {
+        IB_LIST_FOREACH(node, lists[i])
+        {
+            if (is_same_app(IB_CONTAINER(node, struct reg_change, node), c))
+                return true;
+        }
+    }
+    return false;
+}
+
+/* True: the change is not for this batch. Updates are validated, then shown to the nodes, then validated again. */
+static bool stands_aside(struct reg_changes *x, struct reg_change *c)
+{
+    if (c->code || !is_deployment(c) || c->rollback)
+        return false;
+    if (is_busy(x, c)) {
+        ib_list_append(&x->parked, &c->node);
+        return true;
+    }
+    if (c->checked || (c->op != REG_APP_UPDATE && c->op != REG_APP_SYNC) || !reg_nodes_any(x->reg))
+        return false;
+    struct store_batch *trial = store_batch_new();
+    int rc = trial ? reg_change_kinds[c->op].prepare(x->reg, c, trial) : reg_change_fail_nomem(c);
+    store_batch_free(trial);
+    c->checked = true;
+    if (rc)
+        return false; /* it is answered with the reason */
+    ib_list_append(&x->checking, &c->node);
+    if (reg_deployment_check(x->reg, c))
+        return true;
+    ib_list_remove(&c->node);
+    return false;
+}
+
+/* What the trial left behind. */
+static void prepare_anew(struct reg_change *c)
+{
+    reg_app_free(c->new_app);
+    c->new_app = NULL;
+    c->events = NULL;
+    c->events_tail = &c->events;
+}
+
+void reg_change_checked(struct reg_change *c, const char *reason)
+{
+    struct reg_changes *x = c->reg->changes;
+    if (c->answered) /* the registry stops */
+        return;
+    ib_list_remove(&c->node);
+    if (reason)
+        reg_change_fail_deployment(c, "%s", reason);
+    ib_list_append(x->queue.next, &c->node);
+    ic_loop_defer(x->reg->loop, &x->kick, kick, x);
+}
+
+static void refuse_alone(struct reg_changes *x, struct reg_change *c)
+{
+    size_t n = reg_slaves_following(x->reg);
+    if (!c->code && needs_replicas(x->reg, c, n))
+        reg_change_fail_deployment(c, "%zu replicas follow this master, and Moulin.Registry.MinReplicas is %d", n,
+                                   (int)x->reg->cfg.min_replicas);
+}
 
 /* Takes changes from the queue while they do not touch each other; refused ones are answered on the way. */
 static void kick(void *arg)
@@ -310,9 +402,10 @@ static void kick(void *arg)
     struct reg_changes *x = arg;
     if (x->busy || x->stopped || ib_list_empty(&x->queue))
         return;
-    struct reg_batch *b = reg_batch_new();
+    struct store_batch *b = store_batch_new();
     x->busy = true; /* answers may submit more, which waits for the next batch */
     memcpy(x->next_serial, x->reg->db_serial, sizeof x->next_serial);
+    memcpy(x->next_settled, x->reg->settled, sizeof x->next_settled);
     while (!ib_list_empty(&x->queue)) {
         struct reg_change *c = IB_CONTAINER(x->queue.next, struct reg_change, node);
         const struct reg_change_kind *kind = &reg_change_kinds[c->op];
@@ -321,6 +414,10 @@ static void kick(void *arg)
         if (!c->code && collides(x, c))
             break;
         ib_list_remove(&c->node);
+        refuse_alone(x, c);
+        if (stands_aside(x, c))
+            continue;
+        prepare_anew(c);
         if (!b && !c->code)
             reg_change_fail_nomem(c);
         if (c->code || kind->prepare(x->reg, c, b) || c->idle) {
@@ -328,16 +425,19 @@ static void kick(void *arg)
             continue;
         }
         count_serial(x, c, b);
+        c->holds = 1; /* until it is published */
         ib_list_append(&x->flight, &c->node);
         x->n_flight++;
         x->flight_alone = kind->alone;
     }
     if (x->stopped || ib_list_empty(&x->flight)) {
-        reg_batch_free(b);
+        store_batch_free(b);
         x->busy = false;
         return;
     }
     reg_store_commit(x->reg->store, b, committed, x);
+    if (!x->wary)
+        announce(x);
 }
 
 static void committed(void *arg, int code, const struct ib_err *err)
@@ -352,10 +452,14 @@ static void committed(void *arg, int code, const struct ib_err *err)
     }
     x->n_flight = 0;
     x->flight_alone = false;
-    if (code)
+    bool announced = !x->wary;
+    x->wary = code;
+    if (code) {
         ib_log_error(x->reg->log, "%s", err->text);
-    else
+    } else {
         memcpy(x->reg->db_serial, x->next_serial, sizeof x->next_serial);
+        memcpy(x->reg->settled, x->next_settled, sizeof x->next_settled);
+    }
     while (!ib_list_empty(&done)) {
         struct reg_change *c = IB_CONTAINER(done.next, struct reg_change, node);
         ib_list_remove(&c->node);
@@ -367,6 +471,8 @@ static void committed(void *arg, int code, const struct ib_err *err)
         reg_change_kinds[c->op].apply(x->reg, c);
         publish(c);
     }
+    if (code && announced)
+        each_observer(x->reg, tell_lost, NULL);
     x->busy = false;
     ic_loop_defer(x->reg->loop, &x->kick, kick, x);
 }
@@ -388,6 +494,8 @@ struct reg_changes *reg_changes_new(struct reg *reg)
         return NULL;
     x->reg = reg;
     ib_list_init(&x->queue);
+    ib_list_init(&x->parked);
+    ib_list_init(&x->checking);
     ib_list_init(&x->flight);
     ib_list_init(&x->held);
     return x;
@@ -434,8 +542,10 @@ static int load_application(void *arg, struct ib_span key, struct ib_span value,
 int reg_changes_load(struct reg_changes *x, struct ib_err *err)
 {
     struct reg *reg = x->reg;
-    for (int t = 0; t < REG_SERIALS; t++)
+    for (int t = 0; t < REG_SERIALS; t++) {
         reg->db_serial[t] = reg_store_serial(reg->store, (enum reg_table)t);
+        reg->settled[t] = reg_store_settled(reg->store, (enum reg_table)t);
+    }
     int rc = reg_store_each(reg->store, REG_OBJECTS, load_object, reg->catalog, err);
     if (!rc)
         rc = reg_store_each(reg->store, REG_ADAPTERS, load_adapter, reg->catalog, err);
@@ -458,7 +568,9 @@ static void answer_all(struct ib_list *list)
 void reg_changes_stop(struct reg_changes *x)
 {
     x->stopped = true;
+    answer_all(&x->checking);
     answer_all(&x->queue);
+    answer_all(&x->parked);
     answer_all(&x->flight);
     answer_all(&x->held);
 }

@@ -45,6 +45,8 @@ enum reg_change_op {
     REG_APPS_INIT, /* infos: replaces the table */
     REG_ADAPTERS_INIT, /* adapters */
     REG_OBJECTS_INIT, /* objects */
+    REG_ADAPTERS_SETTLED, /* serial: the master has the table up to it */
+    REG_OBJECTS_SETTLED,
     REG_NODE_PUT, /* object: a node's proxy, not replicated, no events */
     REG_NODE_DROP, /* id */
     REG_NOTE, /* no change: carries an event that is not about a table */
@@ -53,12 +55,18 @@ enum reg_change_op {
 
 typedef void (*reg_change_fn)(void *arg, struct reg_change *c);
 
+struct reg_written {
+    struct ib_span key, record;
+};
+
 /* Fill the members the op names, with values in the change's own arena (reg_change_set_… copy), then submit. */
 struct reg_change {
     uint32_t refs;
     uint8_t op; /* enum reg_change_op */
     bool without_restart; /* REG_APP_UPDATE, REG_APP_SYNC */
+    bool instance; /* REG_APP_UPDATE: the one instance of its one node is added, whatever has its id */
     int64_t serial; /* in: given by the master (0 = none). After commit: the table's serial, 0 when it does not count */
+    int64_t settled; /* in: how far the master's own disk is, when it has not got this change yet; 0: it has */
     struct ib_arena arena;
     struct ib_str user; /* session's user id, for ApplicationInfo */
 
@@ -89,8 +97,14 @@ struct reg_change {
     struct reg_app *new_app, *old_app; /* owned: before, and after it is applied */
     struct reg_event *events, **events_tail;
     struct ib_span key, record; /* what is written */
+    struct reg_written *written; /* the same of each of many objects or adapters */
     bool idle; /* nothing to write or to tell */
-    uint32_t holds;
+    bool checked; /* nodes have nothing against it */
+    bool rollback; /* undoes a change that a node refused; goes before whatever else waits for the application */
+    uint32_t acked; /* slaves that have said that they have it */
+    uint32_t holds, loads; /* loads: those of holds that wait for nodes */
+    char *refusal; /* owns; a node's, the first one */
+    struct ib_list ack_waits; /* struct reg_ack_wait */
     bool answered;
 };
 
@@ -162,17 +176,39 @@ struct reg_event {
 struct reg_observer {
     struct ib_list node;
     void (*event)(struct reg_observer *o, const struct reg_event *ev);
+    /* NULL, or told also, in the same order and with the same numbers, while the disk works: of adapters and objects. */
+    void (*early)(struct reg_observer *o, const struct reg_event *ev);
+    void (*lost)(struct reg_observer *o); /* what early told last will not happen: the disk has failed */
 };
 void reg_observe(struct reg *reg, struct reg_observer *o);
 void reg_unobserve(struct reg_observer *o); /* harmless when not linked (after ib_list_init(&o->node)) */
 
-/* The answer of c waits for one reg_change_release more. Only from inside event. Takes a reference; release drops it.
+/* The answer of c waits for one reg_change_release more. Only from inside event and early. Takes a reference; release drops it.
  */
 void reg_change_hold(struct reg_change *c);
 void reg_change_release(struct reg_change *c);
 
+/* The same for a node that loads a server. With a refusal the change is undone by another one, and fails with
+   DeploymentException(refusal) (icegrid-registry 9.1); not where changes come from a master. */
+void reg_change_hold_load(struct reg_change *c);
+void reg_change_release_load(struct reg_change *c, const char *refusal);
+
+/* Before the commit of an update: what nodes were asked about it is known. reason NULL: nothing against it. */
+void reg_change_checked(struct reg_change *c, const char *reason);
+
+/* Whoever waits until all slaves have acknowledged that revision of an application
+   (NodeSession.waitForApplicationUpdate). False: there is nothing to wait for. fn is called once, unless forgotten. */
+struct reg_ack_wait {
+    struct ib_list node;
+    void (*fn)(void *arg);
+    void *arg;
+};
+bool reg_changes_wait_acknowledged(struct reg *reg, struct ib_str uuid, int32_t revision, struct reg_ack_wait *w);
+void reg_changes_forget_wait(struct reg_ack_wait *w);
+
 int32_t reg_topic_serial(const struct reg *reg, enum reg_topic topic); /* 0 at start, +1 an event */
 int64_t reg_db_serial(const struct reg *reg, int table); /* enum reg_table, the first three */
+int64_t reg_settled(const struct reg *reg, int table); /* a slave: what of it the master has on disk as well */
 /* A registry came or went; published at once. */
 void reg_publish_registry(struct reg *reg, bool up, struct ib_str name, struct ib_str hostname);
 

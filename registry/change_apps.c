@@ -3,10 +3,13 @@
    written; the catalog swaps the old expansion for the new one afterwards. */
 #include "change_ops.h"
 #include "descriptor.h"
+#include "walk.h"
 
 #include <stdlib.h>
 
 #include <moulin/base/clock.h>
+
+#include "nodes.h"
 
 /* --- helpers ----------------------------------------------------------------------------------------------------- */
 
@@ -41,30 +44,35 @@ static int guard(struct reg *reg, struct reg_change *c)
     return reg_writable(reg) ? 0 : reg_change_fail_deployment(c, "%s", REG_READ_ONLY_TEXT);
 }
 
-/* Expands c->info into c->new_app, checks it, and puts its record into the batch. */
-static int write_app(struct reg *reg, struct reg_change *c, struct reg_batch *b, const struct reg_app *old)
+static bool is_up(void *arg, struct ib_str node)
+{
+    return reg_node_find(arg, node);
+}
+
+/* Expands c->info into c->new_app, checks it, and makes its record. */
+static int make_app(struct reg *reg, struct reg_change *c, const struct reg_app *old)
 {
     struct ib_err err = {0};
     int rc = reg_app_expand(c->info, ir_runtime_proxy_defaults(reg->rt), &c->new_app, &err);
     if (!rc)
         rc = reg_catalog_check_app(reg->catalog, c->new_app, old, &err);
     if (!rc && c->without_restart && old)
-        rc = reg_app_check_without_restart(old, c->new_app, NULL, &err);
+        rc = reg_app_check_without_restart(old, c->new_app, is_up, reg, &err);
     if (rc)
         return refuse(c, rc, &err);
     if (c->key.n > REG_KEY_MAX)
-        return reg_change_fail_deployment(c, "application name `%s' is too long", ib_cstr(c->name));
+        return reg_change_fail_deployment(c, "application name `%.60s...' is too long: at most %d bytes",
+                                          ib_cstr(c->name), REG_KEY_MAX - 5);
     if (reg_record(&IceGrid_ApplicationInfo_type, c->info, true, &c->arena, &c->record))
         return reg_change_fail_nomem(c);
-    reg_batch_put(b, REG_APPLICATIONS, c->key, c->record);
     return 0;
 }
 
-static int write_added(struct reg *reg, struct reg_change *c, struct reg_batch *b)
+static int write_added(struct reg *reg, struct reg_change *c, struct store_batch *b)
 {
     if (reg_catalog_app(reg->catalog, c->name))
         return reg_change_fail_deployment(c, "application `%s' already exists", ib_cstr(c->name));
-    int rc = write_app(reg, c, b, NULL);
+    int rc = make_app(reg, c, NULL);
     if (rc)
         return rc;
     struct reg_event *ev = reg_event_add(c, REG_EV_APP_ADDED);
@@ -72,16 +80,17 @@ static int write_added(struct reg *reg, struct reg_change *c, struct reg_batch *
         return reg_change_fail_nomem(c);
     ev->info = c->info;
     ev->name = c->name;
+    store_batch_put(b, REG_APPLICATIONS, c->key, c->record);
     return 0;
 }
 
-static int write_removed(struct reg_change *c, struct reg_batch *b)
+static int write_removed(struct reg_change *c, struct store_batch *b)
 {
     struct reg_event *ev = reg_event_add(c, REG_EV_APP_REMOVED);
     if (!ev)
         return reg_change_fail_nomem(c);
     ev->name = c->name;
-    reg_batch_del(b, REG_APPLICATIONS, c->key);
+    store_batch_del(b, REG_APPLICATIONS, c->key);
     return 0;
 }
 
@@ -99,28 +108,39 @@ static int merge(struct reg *reg, struct reg_change *c, const struct IceGrid_App
 {
     struct ib_err err = {0};
     const struct IceGrid_ApplicationInfo *old = reg_catalog_app(reg->catalog, c->name)->info;
-    int rc = reg_descriptor_merge(&old->descriptor, update, &c->arena, &c->info->descriptor, &err);
+    int rc = c->instance ? reg_descriptor_instantiate(&old->descriptor, update->nodes.v[0].name,
+                                                      &update->nodes.v[0].serverInstances.v[0], &c->arena,
+                                                      &c->info->descriptor, &err)
+                         : reg_descriptor_merge(&old->descriptor, update, &c->arena, &c->info->descriptor, &err);
     return rc ? refuse(c, rc, &err) : 0;
 }
 
-static int write_updated(struct reg *reg, struct reg_change *c, struct reg_batch *b)
+/* What is told about an update that came as a whole definition. */
+static int find_difference(struct reg *reg, struct reg_change *c)
 {
-    int rc = write_app(reg, c, b, reg_catalog_app(reg->catalog, c->name));
-    if (rc)
-        return rc;
+    struct ib_err err = {0};
+    const struct IceGrid_ApplicationInfo *old = reg_catalog_app(reg->catalog, c->name)->info;
+    int rc = reg_descriptor_diff(&old->descriptor, &c->info->descriptor, &c->arena, &c->update_info->descriptor, &err);
+    return rc ? refuse(c, rc, &err) : 0;
+}
+
+/* The last steps of an update: the event, and the record of make_app. Nothing fails once the batch has it. */
+static int write_updated(struct reg_change *c, struct store_batch *b)
+{
     struct reg_event *ev = reg_event_add(c, REG_EV_APP_UPDATED);
     if (!ev)
         return reg_change_fail_nomem(c);
     ev->update_info = c->update_info;
     ev->info = c->info;
     ev->name = c->name;
+    store_batch_put(b, REG_APPLICATIONS, c->key, c->record);
     return 0;
 }
 
 /* --- administrators ------------------------------------------------------------------------------------------------
  */
 
-int reg_prepare_app_add(struct reg *reg, struct reg_change *c, struct reg_batch *b)
+int reg_prepare_app_add(struct reg *reg, struct reg_change *c, struct store_batch *b)
 {
     int rc = guard(reg, c);
     if (rc)
@@ -156,7 +176,7 @@ static int stamp_update(struct reg_change *c)
     return 0;
 }
 
-int reg_prepare_app_update(struct reg *reg, struct reg_change *c, struct reg_batch *b)
+int reg_prepare_app_update(struct reg *reg, struct reg_change *c, struct store_batch *b)
 {
     int rc = guard(reg, c);
     if (!rc)
@@ -170,10 +190,13 @@ int reg_prepare_app_update(struct reg *reg, struct reg_change *c, struct reg_bat
     if (rc)
         return rc;
     c->update_info->descriptor = *c->update;
-    return write_updated(reg, c, b);
+    rc = make_app(reg, c, reg_catalog_app(reg->catalog, c->name));
+    if (!rc && c->instance)
+        rc = find_difference(reg, c);
+    return rc ? rc : write_updated(c, b);
 }
 
-int reg_prepare_app_sync(struct reg *reg, struct reg_change *c, struct reg_batch *b)
+int reg_prepare_app_sync(struct reg *reg, struct reg_change *c, struct store_batch *b)
 {
     int rc = guard(reg, c);
     if (!rc)
@@ -184,16 +207,14 @@ int reg_prepare_app_sync(struct reg *reg, struct reg_change *c, struct reg_batch
         rc = stamp_update(c);
     if (rc)
         return rc;
-    struct ib_err err = {0};
-    const struct IceGrid_ApplicationInfo *old = reg_catalog_app(reg->catalog, c->name)->info;
-    rc = reg_descriptor_diff(&old->descriptor, c->descriptor, &c->arena, &c->update_info->descriptor, &err);
-    if (rc)
-        return refuse(c, rc, &err);
     c->info->descriptor = *c->descriptor;
-    return write_updated(reg, c, b);
+    rc = make_app(reg, c, reg_catalog_app(reg->catalog, c->name));
+    if (!rc)
+        rc = find_difference(reg, c);
+    return rc ? rc : write_updated(c, b);
 }
 
-int reg_prepare_app_remove(struct reg *reg, struct reg_change *c, struct reg_batch *b)
+int reg_prepare_app_remove(struct reg *reg, struct reg_change *c, struct store_batch *b)
 {
     struct ib_err err = {0};
     int rc = guard(reg, c);
@@ -208,12 +229,12 @@ int reg_prepare_app_remove(struct reg *reg, struct reg_change *c, struct reg_bat
 /* --- the master's stream -------------------------------------------------------------------------------------------
  */
 
-int reg_prepare_app_put(struct reg *reg, struct reg_change *c, struct reg_batch *b)
+int reg_prepare_app_put(struct reg *reg, struct reg_change *c, struct store_batch *b)
 {
     return write_added(reg, c, b);
 }
 
-int reg_prepare_app_patch(struct reg *reg, struct reg_change *c, struct reg_batch *b)
+int reg_prepare_app_patch(struct reg *reg, struct reg_change *c, struct store_batch *b)
 {
     int rc = find_app(reg, c);
     if (!rc)
@@ -225,10 +246,11 @@ int reg_prepare_app_patch(struct reg *reg, struct reg_change *c, struct reg_batc
     c->info->updateTime = c->update_info->updateTime;
     c->info->updateUser = c->update_info->updateUser;
     c->info->revision = c->update_info->revision;
-    return write_updated(reg, c, b);
+    rc = make_app(reg, c, reg_catalog_app(reg->catalog, c->name));
+    return rc ? rc : write_updated(c, b);
 }
 
-int reg_prepare_app_drop(struct reg *reg, struct reg_change *c, struct reg_batch *b)
+int reg_prepare_app_drop(struct reg *reg, struct reg_change *c, struct store_batch *b)
 {
     int rc = find_app(reg, c);
     return rc ? rc : write_removed(c, b);
@@ -242,7 +264,8 @@ static struct reg_app *shell(const struct IceGrid_ApplicationInfo *info)
         return NULL;
     ib_arena_init(&app->arena, 0);
     struct IceGrid_ApplicationInfo *copy = IB_ARENA_NEW(&app->arena, struct IceGrid_ApplicationInfo);
-    if (!copy || iw_copy(&IceGrid_ApplicationInfo_type, info, &app->arena, copy)) {
+    if (!copy || iw_copy(&IceGrid_ApplicationInfo_type, info, &app->arena, copy) ||
+        reg_sort_dicts(&IceGrid_ApplicationInfo_type, copy)) {
         reg_app_free(app);
         return NULL;
     }
@@ -266,12 +289,12 @@ struct reg_app *reg_app_load(struct reg *reg, const struct IceGrid_ApplicationIn
     return rc == IB_ENOMEM ? NULL : shell(info);
 }
 
-int reg_prepare_apps_init(struct reg *reg, struct reg_change *c, struct reg_batch *b)
+int reg_prepare_apps_init(struct reg *reg, struct reg_change *c, struct store_batch *b)
 {
     (void)reg;
     if (!reg_event_add(c, REG_EV_APPS_INIT))
         return reg_change_fail_nomem(c);
-    reg_batch_clear(b, REG_APPLICATIONS);
+    store_batch_clear(b, REG_APPLICATIONS);
     for (size_t i = 0; i < c->n_many; i++) {
         struct ib_span record;
         struct ib_span key = reg_key_string(c->infos[i].descriptor.name, &c->arena);
@@ -279,7 +302,7 @@ int reg_prepare_apps_init(struct reg *reg, struct reg_change *c, struct reg_batc
             return reg_change_fail_nomem(c);
         if (key.n > REG_KEY_MAX)
             return reg_change_fail(c, IB_EINVAL, "an application's name is too long");
-        reg_batch_put(b, REG_APPLICATIONS, key, record);
+        store_batch_put(b, REG_APPLICATIONS, key, record);
     }
     return 0;
 }

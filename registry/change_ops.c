@@ -7,6 +7,8 @@
 
 #include <moulin/rpc/proxy.h>
 
+#include "rival.h"
+
 int reg_record(const struct iw_type *type, const void *value, bool encaps, struct ib_arena *arena, struct ib_span *out)
 {
     struct ib_buf b;
@@ -93,7 +95,7 @@ static int find_added(struct reg *reg, struct reg_change *c, const char *verb, s
     return rc ? reg_change_fail_nomem(c) : 0;
 }
 
-static int write_object(struct reg_change *c, struct reg_batch *b, enum reg_table table, int event)
+static int write_object(struct reg_change *c, struct store_batch *b, enum reg_table table, int event)
 {
     struct reg_event *ev = event < 0 ? NULL : reg_event_add(c, (enum reg_event_kind)event);
     if ((event >= 0 && !ev) || reg_record(&IceGrid_ObjectInfo_type, c->object, false, &c->arena, &c->record))
@@ -102,11 +104,11 @@ static int write_object(struct reg_change *c, struct reg_batch *b, enum reg_tabl
         ev->object = c->object;
         ev->id = c->id;
     }
-    reg_batch_put(b, table, c->key, c->record);
+    store_batch_put(b, table, c->key, c->record);
     return 0;
 }
 
-static int prepare_object_add(struct reg *reg, struct reg_change *c, struct reg_batch *b)
+static int prepare_object_add(struct reg *reg, struct reg_change *c, struct store_batch *b)
 {
     int rc = guard_object(reg, c, "adding");
     if (rc)
@@ -121,7 +123,7 @@ static int prepare_object_add(struct reg *reg, struct reg_change *c, struct reg_
     return write_object(c, b, REG_OBJECTS, REG_EV_OBJECT_ADDED);
 }
 
-static int prepare_object_update(struct reg *reg, struct reg_change *c, struct reg_batch *b)
+static int prepare_object_update(struct reg *reg, struct reg_change *c, struct store_batch *b)
 {
     struct IceGrid_ObjectInfo old;
     int rc = find_added(reg, c, "updating", &old);
@@ -131,24 +133,24 @@ static int prepare_object_update(struct reg *reg, struct reg_change *c, struct r
     return write_object(c, b, REG_OBJECTS, REG_EV_OBJECT_UPDATED);
 }
 
-static int drop_object(struct reg_change *c, struct reg_batch *b)
+static int drop_object(struct reg_change *c, struct store_batch *b)
 {
     struct reg_event *ev = reg_event_add(c, REG_EV_OBJECT_REMOVED);
     if (!ev)
         return reg_change_fail_nomem(c);
     ev->id = c->id;
-    reg_batch_del(b, REG_OBJECTS, c->key);
+    store_batch_del(b, REG_OBJECTS, c->key);
     return 0;
 }
 
-static int prepare_object_remove(struct reg *reg, struct reg_change *c, struct reg_batch *b)
+static int prepare_object_remove(struct reg *reg, struct reg_change *c, struct store_batch *b)
 {
     struct IceGrid_ObjectInfo old;
     int rc = find_added(reg, c, "removing", &old);
     return rc ? rc : drop_object(c, b);
 }
 
-static int prepare_object_put(struct reg *reg, struct reg_change *c, struct reg_batch *b)
+static int prepare_object_put(struct reg *reg, struct reg_change *c, struct store_batch *b)
 {
     if (!c->object->proxy || c->key.n > REG_KEY_MAX)
         return reg_change_fail(c, IB_EINVAL, "the object's %s",
@@ -157,7 +159,7 @@ static int prepare_object_put(struct reg *reg, struct reg_change *c, struct reg_
     return write_object(c, b, REG_OBJECTS, known ? REG_EV_OBJECT_UPDATED : REG_EV_OBJECT_ADDED);
 }
 
-static int prepare_object_drop(struct reg *reg, struct reg_change *c, struct reg_batch *b)
+static int prepare_object_drop(struct reg *reg, struct reg_change *c, struct store_batch *b)
 {
     if (reg_catalog_has_object(reg->catalog, &c->id))
         return drop_object(c, b);
@@ -165,7 +167,7 @@ static int prepare_object_drop(struct reg *reg, struct reg_change *c, struct reg
     return 0;
 }
 
-static int prepare_node_put(struct reg *reg, struct reg_change *c, struct reg_batch *b)
+static int prepare_node_put(struct reg *reg, struct reg_change *c, struct store_batch *b)
 {
     (void)reg;
     if (!c->object->proxy || c->key.n > REG_KEY_MAX)
@@ -173,17 +175,17 @@ static int prepare_node_put(struct reg *reg, struct reg_change *c, struct reg_ba
     return write_object(c, b, REG_NODES, -1);
 }
 
-static int prepare_node_drop(struct reg *reg, struct reg_change *c, struct reg_batch *b)
+static int prepare_node_drop(struct reg *reg, struct reg_change *c, struct store_batch *b)
 {
     (void)reg;
-    reg_batch_del(b, REG_NODES, c->key);
+    store_batch_del(b, REG_NODES, c->key);
     return 0;
 }
 
 /* --- dynamic adapters -----------------------------------------------------------------------------------------------
  */
 
-static int write_adapter(struct reg *reg, struct reg_change *c, struct reg_batch *b)
+static int write_adapter(struct reg *reg, struct reg_change *c, struct store_batch *b)
 {
     bool known = reg_catalog_has_dynamic(reg->catalog, c->name);
     if (!c->adapter->proxy) {
@@ -195,7 +197,7 @@ static int write_adapter(struct reg *reg, struct reg_change *c, struct reg_batch
         if (!ev)
             return reg_change_fail_nomem(c);
         ev->name = c->name;
-        reg_batch_del(b, REG_ADAPTERS, c->key);
+        store_batch_del(b, REG_ADAPTERS, c->key);
         return 0;
     }
     struct reg_event *ev = reg_event_add(c, known ? REG_EV_ADAPTER_UPDATED : REG_EV_ADAPTER_ADDED);
@@ -203,7 +205,7 @@ static int write_adapter(struct reg *reg, struct reg_change *c, struct reg_batch
         return reg_change_fail_nomem(c);
     ev->adapter = c->adapter;
     ev->name = c->name;
-    reg_batch_put(b, REG_ADAPTERS, c->key, c->record);
+    store_batch_put(b, REG_ADAPTERS, c->key, c->record);
     return 0;
 }
 
@@ -214,26 +216,29 @@ static int adapter_exists(struct reg_change *c)
     return reg_change_fail_with(c, &IceGrid_AdapterExistsException_class, &ex, sizeof ex);
 }
 
-static int prepare_adapter_set(struct reg *reg, struct reg_change *c, struct reg_batch *b)
+static int prepare_adapter_set(struct reg *reg, struct reg_change *c, struct store_batch *b)
 {
-    if (!reg->cfg.master)
+    if (!reg->cfg.master || reg_rival_doubt(reg))
         return reg_change_fail_deployment(c, "%s", REG_READ_ONLY_TEXT);
     if (reg_catalog_adapter(reg->catalog, c->name) || reg_catalog_group(reg->catalog, c->name))
         return adapter_exists(c);
     struct ib_str group = c->adapter->replicaGroupId;
-    struct reg_group *deployed = group.n ? reg_catalog_group(reg->catalog, group) : NULL;
-    if (deployed)
+    const struct reg_group *deployed = group.n ? reg_catalog_group(reg->catalog, group) : NULL;
+    const struct reg_adapter *adapter = group.n ? reg_catalog_adapter(reg->catalog, group) : NULL;
+    if (deployed || adapter)
         return reg_change_fail_deployment(
             c,
-            "registering adapter `%s' with replica group `%s' is not allowed:\nthe replica "
-            "group was added with the application descriptor `%s'",
-            ib_cstr(c->name), ib_cstr(group), ib_cstr(deployed->app->name));
+            "registering adapter `%s' with the replica group `%s' is not allowed:\nthe replica group was added with "
+            "the "
+            "application descriptor `%s': only adapters of descriptors can be its members",
+            ib_cstr(c->name), ib_cstr(group), ib_cstr(deployed ? deployed->app->name : adapter->server->app->name));
     if (c->key.n > REG_KEY_MAX || group.n > REG_KEY_MAX - 5)
-        return reg_change_fail(c, IB_ELIMIT, "the adapter id or replica group id is too long");
+        return reg_change_fail_deployment(c, "the adapter id or replica group id is too long: at most %d bytes",
+                                          REG_KEY_MAX - 5);
     return write_adapter(reg, c, b);
 }
 
-static int prepare_adapter_put(struct reg *reg, struct reg_change *c, struct reg_batch *b)
+static int prepare_adapter_put(struct reg *reg, struct reg_change *c, struct store_batch *b)
 {
     if (reg_catalog_adapter(reg->catalog, c->name))
         return adapter_exists(c);
@@ -242,7 +247,7 @@ static int prepare_adapter_put(struct reg *reg, struct reg_change *c, struct reg
     return write_adapter(reg, c, b);
 }
 
-static int drop_adapter(struct reg *reg, struct reg_change *c, struct reg_batch *b)
+static int drop_adapter(struct reg *reg, struct reg_change *c, struct store_batch *b)
 {
     c->adapter = IB_ARENA_NEW(&c->arena, struct IceGrid_AdapterInfo);
     if (!c->adapter)
@@ -252,7 +257,7 @@ static int drop_adapter(struct reg *reg, struct reg_change *c, struct reg_batch 
 }
 
 /* The members of a dynamic group live on without it (icegrid-registry 8.2, 9.3). */
-static int dissolve_group(struct reg *reg, struct reg_change *c, struct reg_batch *b)
+static int dissolve_group(struct reg *reg, struct reg_change *c, struct store_batch *b)
 {
     c->n_many = reg_catalog_dynamics(reg->catalog, &c->name, &c->arena, &c->adapters);
     if (c->n_many == SIZE_MAX) {
@@ -268,12 +273,12 @@ static int dissolve_group(struct reg *reg, struct reg_change *c, struct reg_batc
             return reg_change_fail_nomem(c);
         ev->adapter = &c->adapters[i];
         ev->name = c->adapters[i].id;
-        reg_batch_put(b, REG_ADAPTERS, key, record);
+        store_batch_put(b, REG_ADAPTERS, key, record);
     }
     return 0;
 }
 
-static int prepare_adapter_remove(struct reg *reg, struct reg_change *c, struct reg_batch *b)
+static int prepare_adapter_remove(struct reg *reg, struct reg_change *c, struct store_batch *b)
 {
     if (!reg_writable(reg))
         return reg_change_fail_deployment(c, "%s", REG_READ_ONLY_TEXT);
@@ -292,7 +297,7 @@ static int prepare_adapter_remove(struct reg *reg, struct reg_change *c, struct 
     return reg_change_fail_with(c, &IceGrid_AdapterNotExistException_class, &ex, sizeof ex);
 }
 
-static int prepare_adapter_drop(struct reg *reg, struct reg_change *c, struct reg_batch *b)
+static int prepare_adapter_drop(struct reg *reg, struct reg_change *c, struct store_batch *b)
 {
     return drop_adapter(reg, c, b);
 }
@@ -300,40 +305,46 @@ static int prepare_adapter_drop(struct reg *reg, struct reg_change *c, struct re
 /* --- whole tables, from the master
  * ------------------------------------------------------------------------------------ */
 
-static int prepare_objects_init(struct reg *reg, struct reg_change *c, struct reg_batch *b)
+static int prepare_objects_init(struct reg *reg, struct reg_change *c, struct store_batch *b)
 {
     (void)reg;
     if (!reg_event_add(c, REG_EV_OBJECTS_INIT))
         return reg_change_fail_nomem(c);
-    reg_batch_clear(b, REG_OBJECTS);
+    c->written = IB_ARENA_ARRAY(&c->arena, c->n_many, struct reg_written);
+    if (!c->written)
+        return reg_change_fail_nomem(c);
+    store_batch_clear(b, REG_OBJECTS);
     for (size_t i = 0; i < c->n_many; i++) {
-        struct ib_span record;
+        struct reg_written *w = &c->written[i];
         if (!c->objects[i].proxy)
             return reg_change_fail(c, IB_EINVAL, "an object's proxy is null");
-        struct ib_span key = reg_key_identity(&c->objects[i].proxy->id, &c->arena);
-        if (!key.n || reg_record(&IceGrid_ObjectInfo_type, &c->objects[i], false, &c->arena, &record))
+        w->key = reg_key_identity(&c->objects[i].proxy->id, &c->arena);
+        if (!w->key.n || reg_record(&IceGrid_ObjectInfo_type, &c->objects[i], false, &c->arena, &w->record))
             return reg_change_fail_nomem(c);
-        if (key.n > REG_KEY_MAX)
+        if (w->key.n > REG_KEY_MAX)
             return reg_change_fail(c, IB_EINVAL, "an object's identity is too long");
-        reg_batch_put(b, REG_OBJECTS, key, record);
+        store_batch_put(b, REG_OBJECTS, w->key, w->record);
     }
     return 0;
 }
 
-static int prepare_adapters_init(struct reg *reg, struct reg_change *c, struct reg_batch *b)
+static int prepare_adapters_init(struct reg *reg, struct reg_change *c, struct store_batch *b)
 {
     (void)reg;
     if (!reg_event_add(c, REG_EV_ADAPTERS_INIT))
         return reg_change_fail_nomem(c);
-    reg_batch_clear(b, REG_ADAPTERS);
+    c->written = IB_ARENA_ARRAY(&c->arena, c->n_many, struct reg_written);
+    if (!c->written)
+        return reg_change_fail_nomem(c);
+    store_batch_clear(b, REG_ADAPTERS);
     for (size_t i = 0; i < c->n_many; i++) {
-        struct ib_span record;
-        struct ib_span key = reg_key_string(c->adapters[i].id, &c->arena);
-        if (!key.n || reg_record(&IceGrid_AdapterInfo_type, &c->adapters[i], false, &c->arena, &record))
+        struct reg_written *w = &c->written[i];
+        w->key = reg_key_string(c->adapters[i].id, &c->arena);
+        if (!w->key.n || reg_record(&IceGrid_AdapterInfo_type, &c->adapters[i], false, &c->arena, &w->record))
             return reg_change_fail_nomem(c);
-        if (key.n > REG_KEY_MAX)
+        if (w->key.n > REG_KEY_MAX)
             return reg_change_fail(c, IB_EINVAL, "an adapter's id is too long");
-        reg_batch_put(b, REG_ADAPTERS, key, record);
+        store_batch_put(b, REG_ADAPTERS, w->key, w->record);
     }
     return 0;
 }
@@ -389,17 +400,30 @@ static void apply_adapter(struct reg *reg, struct reg_change *c)
 static void apply_adapters_init(struct reg *reg, struct reg_change *c)
 {
     reg_catalog_clear_dynamics(reg->catalog);
-    put_adapters(reg, c);
+    for (size_t i = 0; i < c->n_many; i++)
+        reg_apply_check(reg, reg_catalog_put_dynamic(reg->catalog, c->written[i].key, c->written[i].record));
 }
 
 static void apply_objects_init(struct reg *reg, struct reg_change *c)
 {
     reg_catalog_clear_objects(reg->catalog);
-    for (size_t i = 0; i < c->n_many; i++) {
-        struct ib_span key = reg_key_identity(&c->objects[i].proxy->id, &c->arena), record = {NULL, 0};
-        int rc = key.n ? reg_record(&IceGrid_ObjectInfo_type, &c->objects[i], false, &c->arena, &record) : IB_ENOMEM;
-        reg_apply_check(reg, rc ? rc : reg_catalog_put_object(reg->catalog, key, record));
-    }
+    for (size_t i = 0; i < c->n_many; i++)
+        reg_apply_check(reg, reg_catalog_put_object(reg->catalog, c->written[i].key, c->written[i].record));
+}
+
+static int prepare_settled(struct reg *reg, struct reg_change *c, struct store_batch *b)
+{
+    int table = reg_change_kinds[c->op].table;
+    (void)b;
+    c->settled = c->serial;
+    c->serial = reg->db_serial[table];
+    c->idle = c->settled <= reg->settled[table] || reg->settled[table] == c->serial;
+    return 0;
+}
+
+static void apply_nothing(struct reg *reg, struct reg_change *c)
+{
+    (void)reg, (void)c;
 }
 
 const struct reg_change_kind reg_change_kinds[REG_CHANGE_OP_MAX] = {
@@ -421,6 +445,8 @@ const struct reg_change_kind reg_change_kinds[REG_CHANGE_OP_MAX] = {
                         reg_apply_app},
     [REG_OBJECT_PUT] = {"object", REG_OBJECTS, false, false, aim_object, prepare_object_put, apply_object},
     [REG_OBJECT_DROP] = {"object removed", REG_OBJECTS, false, false, aim_identity, prepare_object_drop, apply_object},
+    [REG_ADAPTERS_SETTLED] = {"adapters settled", REG_ADAPTERS, false, true, NULL, prepare_settled, apply_nothing},
+    [REG_OBJECTS_SETTLED] = {"objects settled", REG_OBJECTS, false, true, NULL, prepare_settled, apply_nothing},
     [REG_ADAPTER_PUT] = {"adapter", REG_ADAPTERS, false, false, aim_adapter, prepare_adapter_put, apply_adapter},
     [REG_ADAPTER_DROP] = {"adapter removed", REG_ADAPTERS, false, false, reg_aim_name, prepare_adapter_drop,
                           apply_adapter},

@@ -7,14 +7,14 @@
 
 int reg_aim_name(struct reg_change *c);
 int reg_aim_app(struct reg_change *c);
-int reg_prepare_app_add(struct reg *reg, struct reg_change *c, struct reg_batch *b);
-int reg_prepare_app_update(struct reg *reg, struct reg_change *c, struct reg_batch *b);
-int reg_prepare_app_sync(struct reg *reg, struct reg_change *c, struct reg_batch *b);
-int reg_prepare_app_remove(struct reg *reg, struct reg_change *c, struct reg_batch *b);
-int reg_prepare_app_put(struct reg *reg, struct reg_change *c, struct reg_batch *b);
-int reg_prepare_app_patch(struct reg *reg, struct reg_change *c, struct reg_batch *b);
-int reg_prepare_app_drop(struct reg *reg, struct reg_change *c, struct reg_batch *b);
-int reg_prepare_apps_init(struct reg *reg, struct reg_change *c, struct reg_batch *b);
+int reg_prepare_app_add(struct reg *reg, struct reg_change *c, struct store_batch *b);
+int reg_prepare_app_update(struct reg *reg, struct reg_change *c, struct store_batch *b);
+int reg_prepare_app_sync(struct reg *reg, struct reg_change *c, struct store_batch *b);
+int reg_prepare_app_remove(struct reg *reg, struct reg_change *c, struct store_batch *b);
+int reg_prepare_app_put(struct reg *reg, struct reg_change *c, struct store_batch *b);
+int reg_prepare_app_patch(struct reg *reg, struct reg_change *c, struct store_batch *b);
+int reg_prepare_app_drop(struct reg *reg, struct reg_change *c, struct store_batch *b);
+int reg_prepare_apps_init(struct reg *reg, struct reg_change *c, struct store_batch *b);
 void reg_apply_app(struct reg *reg, struct reg_change *c);
 void reg_apply_apps_init(struct reg *reg, struct reg_change *c);
 void reg_apply_check(struct reg *reg, int rc); /* stops the process when rc is a failure */

@@ -16,7 +16,7 @@ struct reg_change_kind {
     int (*aim)(struct reg_change *c);
     /* Validates against the catalog as it is, writes into the batch, makes the events. Non-zero: refused, c->code and
        exception are set. */
-    int (*prepare)(struct reg *reg, struct reg_change *c, struct reg_batch *b);
+    int (*prepare)(struct reg *reg, struct reg_change *c, struct store_batch *b);
     void (*apply)(struct reg *reg, struct reg_change *c); /* after the commit; cannot fail */
 };
 extern const struct reg_change_kind reg_change_kinds[REG_CHANGE_OP_MAX];

@@ -71,7 +71,7 @@ static int read_names(struct reg_config *cfg, const struct ir_properties *props,
     if (!cfg->replica.p || !cfg->instance.p || !cfg->locator.p)
         return out_of_memory(err);
     cfg->master = ib_str_is(cfg->replica, REG_MASTER);
-    if (cfg->instance.n == 0) {
+    if (cfg->instance.n == 0 && !cfg->master) { /* a master has no locator but its own */
         int rc = locator_category(props, arena, &cfg->instance, err);
         if (rc)
             return rc;
@@ -134,7 +134,7 @@ static int read_database(struct reg_config *cfg, struct ir_properties *props, st
 
 static int read_numbers(struct reg_config *cfg, const struct ir_properties *props, struct ib_err *err)
 {
-    int dynamic = 0;
+    int dynamic = 0, discovery = 1, second = 0;
     const struct {
         const char *key;
         int otherwise;
@@ -143,9 +143,14 @@ static int read_numbers(struct reg_config *cfg, const struct ir_properties *prop
         {"IceGrid.Registry.SessionTimeout", 30, &cfg->session_timeout},
         {"IceGrid.Registry.NodeSessionTimeout", 30, &cfg->node_session_timeout},
         {"IceGrid.Registry.ReplicaSessionTimeout", 30, &cfg->replica_session_timeout},
+        {"Moulin.Registry.ReplicaAckTimeout", 4, &cfg->replica_ack_timeout},
+        {"Moulin.Registry.MinReplicas", 0, &cfg->min_replicas},
+        {"Moulin.Registry.SecondMaster", 0, &second},
         {"IceGrid.Registry.DynamicRegistration", 0, &dynamic},
         {"IceGrid.Registry.SessionFilters", 0, &cfg->session_filters},
         {"IceGrid.Registry.AdminSessionFilters", 0, &cfg->admin_session_filters},
+        {"IceGrid.Registry.Discovery.Enabled", 1, &discovery},
+        {"IceGrid.Registry.Discovery.Port", 4061, &cfg->discovery_port},
     };
     for (size_t i = 0; i < sizeof list / sizeof *list; i++) {
         int rc = ir_properties_int(props, list[i].key, list[i].otherwise, list[i].out, err);
@@ -153,6 +158,14 @@ static int read_numbers(struct reg_config *cfg, const struct ir_properties *prop
             return rc;
     }
     cfg->dynamic_registration = dynamic > 0;
+    cfg->discovery = discovery > 0;
+    cfg->second_master = second > 0;
+    if (cfg->replica_ack_timeout < 1 || cfg->replica_ack_timeout > 3600)
+        return ib_err_set(err, IB_ECONFIG, "property `Moulin.Registry.ReplicaAckTimeout': %d is not within 1 and 3600",
+                          cfg->replica_ack_timeout);
+    if (cfg->min_replicas < 0 || cfg->min_replicas > 128)
+        return ib_err_set(err, IB_ECONFIG, "property `Moulin.Registry.MinReplicas': %d is not within 0 and 128",
+                          cfg->min_replicas);
     static const char *const names[REG_TRACE_MAX] = {
 #define X(sym, name) "IceGrid.Registry.Trace." name,
         REG_TRACES(X)
@@ -184,16 +197,19 @@ static int force_properties(const struct reg_config *cfg, struct ir_properties *
         snprintf(key, sizeof key, "IceGrid.Registry.%s.AdapterId", adapters[i]);
         rc = ir_properties_set(props, key, "");
     }
+    if (!rc && cfg->master)
+        rc = ir_properties_set(props, "Ice.Default.Locator", "");
     int internal_acm = cfg->node_session_timeout > cfg->replica_session_timeout ? cfg->node_session_timeout
                                                                                 : cfg->replica_session_timeout;
-    if (!rc)
-        rc = ir_properties_set(props, "Ice.Default.Locator", "");
-    if (!rc)
-        rc = ir_properties_set(props, "Ice.Admin.Endpoints", "");
-    if (!rc)
-        rc = ir_properties_set(props, "Ice.ACM.Close", "3");
-    if (!rc)
-        rc = ir_properties_set(props, "Ice.ACM.Server.Close", "3");
+    static const struct {
+        const char *key, *value;
+    } forced[] = {{"Ice.PrintProcessId", "0"},
+                  {"Ice.ServerIdleTime", "0"},
+                  {"Ice.Admin.Endpoints", ""},
+                  {"Ice.ACM.Close", "3"},
+                  {"Ice.ACM.Server.Close", "3"}};
+    for (size_t i = 0; i < sizeof forced / sizeof *forced && !rc; i++)
+        rc = ir_properties_set(props, forced[i].key, forced[i].value);
     if (!rc)
         rc = set_default(props, "Ice.Admin.Enabled", 1);
     if (!rc)

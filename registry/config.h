@@ -23,7 +23,9 @@ struct ib_log;
     X(PATCH, "Patch")                                                                                                  \
     X(REPLICA, "Replica")                                                                                              \
     X(SERVER, "Server")                                                                                                \
-    X(SESSION, "Session")
+    X(SESSION, "Session")                                                                                              \
+    X(SUBSCRIBER, "Subscriber")                                                                                        \
+    X(TOPIC, "Topic")
 
 enum reg_trace_category {
 #define X(sym, name) REG_TRACE_##sym,
@@ -43,8 +45,13 @@ struct reg_config {
     struct ib_str path; /* directory of the database; exists */
     size_t map_size; /* bytes */
     int session_timeout, node_session_timeout, replica_session_timeout; /* seconds */
+    int replica_ack_timeout; /* seconds an answer may wait for a slave */
+    int min_replicas; /* slaves that must have a change before it is answered with success */
+    bool second_master; /* start although another master lives */
     bool dynamic_registration;
     int session_filters, admin_session_filters;
+    bool discovery; /* answers multicast lookups */
+    int discovery_port;
     bool has_session_manager, has_admin_session_manager; /* endpoints are set */
     int trace[REG_TRACE_MAX];
 };

@@ -5,6 +5,7 @@
 #include "descriptor.h"
 #include "catalog.h"
 #include "instantiate.h"
+#include "names.h"
 #include "walk.h"
 
 #include <stdlib.h>
@@ -20,12 +21,8 @@ struct differ {
 
 static const char *entry_of(const struct iw_seq *d, const struct iw_type *t, struct ib_str key)
 {
-    for (size_t i = 0; i < d->n; i++) {
-        const char *entry = (const char *)d->v + i * t->entry_size;
-        if (ib_str_eq(*(const struct ib_str *)(const void *)entry, key))
-            return entry;
-    }
-    return NULL;
+    size_t i = reg_sorted_find(t, d, key);
+    return i == SIZE_MAX ? NULL : (const char *)d->v + i * t->entry_size;
 }
 
 /* Any dictionary with string keys: *set gets what is new or different, *remove the keys that are gone. */
@@ -54,10 +51,8 @@ static void diff_dict(struct differ *x, const struct iw_type *t, const void *old
     }
 }
 
-static struct IceGrid_BoxedString *boxed(struct differ *x, struct ib_str old, struct ib_str now)
+static struct IceGrid_BoxedString *boxed(struct differ *x, struct ib_str now)
 {
-    if (ib_str_eq(old, now))
-        return NULL;
     struct IceGrid_BoxedString *b = IceGrid_BoxedString_new(x->arena);
     if (b)
         b->value = now;
@@ -66,27 +61,32 @@ static struct IceGrid_BoxedString *boxed(struct differ *x, struct ib_str old, st
     return b;
 }
 
+static struct reg_names group_ids(struct differ *x, const struct IceGrid_ReplicaGroupDescriptorSeq *groups)
+{
+    struct reg_names ids = reg_names_new(x->arena, groups->n);
+    for (size_t i = 0; ids.v && i < groups->n; i++)
+        reg_names_add(&ids, groups->v[i].id);
+    reg_names_sort(&ids);
+    return ids;
+}
+
 static void diff_groups(struct differ *x, struct IceGrid_ApplicationUpdateDescriptor *u)
 {
     const struct IceGrid_ReplicaGroupDescriptorSeq *old = &x->old.app->replicaGroups, *now = &x->now.app->replicaGroups;
+    struct reg_names was = group_ids(x, old), is = group_ids(x, now);
     u->replicaGroups.v = IB_ARENA_ARRAY(x->arena, now->n, struct IceGrid_ReplicaGroupDescriptor);
     u->removeReplicaGroups.v = IB_ARENA_ARRAY(x->arena, old->n, struct ib_str);
-    if (!u->replicaGroups.v || !u->removeReplicaGroups.v) {
+    if (!u->replicaGroups.v || !u->removeReplicaGroups.v || !was.v || !is.v) {
         reg_fault_nomem(&x->fault);
         return;
     }
     for (size_t i = 0; i < now->n; i++) {
-        size_t j = 0;
-        while (j < old->n && !ib_str_eq(old->v[j].id, now->v[i].id))
-            j++;
-        if (j == old->n || !iw_equal(&IceGrid_ReplicaGroupDescriptor_type, &old->v[j], &now->v[i]))
+        size_t j = reg_names_find(&was, now->v[i].id);
+        if (j == SIZE_MAX || !iw_equal(&IceGrid_ReplicaGroupDescriptor_type, &old->v[j], &now->v[i]))
             u->replicaGroups.v[u->replicaGroups.n++] = now->v[i];
     }
     for (size_t i = 0; i < old->n; i++) {
-        size_t j = 0;
-        while (j < now->n && !ib_str_eq(now->v[j].id, old->v[i].id))
-            j++;
-        if (j == now->n)
+        if (reg_names_find(&is, old->v[i].id) == SIZE_MAX)
             u->removeReplicaGroups.v[u->removeReplicaGroups.n++] = old->v[i].id;
     }
 }
@@ -94,44 +94,57 @@ static void diff_groups(struct differ *x, struct IceGrid_ApplicationUpdateDescri
 /* --- servers -------------------------------------------------------------------------------------------------------
  */
 
-/* One list of a node with the resolved id of each item. */
+/* The resolved ids of one list of a node, in its order and for look-ups. */
 struct listing {
-    size_t n;
-    struct ib_str *ids;
+    struct Ice_StringSeq ids;
+    struct reg_names by_name;
 };
+
+static struct listing listing(struct differ *x, size_t n)
+{
+    struct listing l = {{0, IB_ARENA_ARRAY(x->arena, n, struct ib_str)}, {0, NULL}};
+    if (!l.ids.v)
+        reg_fault_nomem(&x->fault);
+    return l;
+}
+
+static void index_listing(struct differ *x, struct listing *l)
+{
+    l->by_name = reg_names_of(x->arena, &l->ids);
+    if (!l->by_name.v)
+        reg_fault_nomem(&x->fault);
+}
 
 static struct listing list_instances(struct differ *x, struct reg_resolver *node,
                                      const struct IceGrid_ServerInstanceDescriptorSeq *s)
 {
-    struct listing l = {0, IB_ARENA_ARRAY(x->arena, s->n, struct ib_str)};
-    if (!l.ids)
-        reg_fault_nomem(&x->fault);
-    while (l.n < s->n && !x->fault.code) {
-        l.ids[l.n] = reg_server_instance_id(node, &s->v[l.n]);
-        l.n++;
+    struct listing l = listing(x, s->n);
+    while (l.ids.n < s->n && !x->fault.code) {
+        l.ids.v[l.ids.n] = reg_server_instance_id(node, &s->v[l.ids.n]);
+        l.ids.n++;
     }
+    index_listing(x, &l);
     return l;
 }
 
 static struct listing list_servers(struct differ *x, struct reg_resolver *node,
                                    const struct IceGrid_ServerDescriptorSeq *s)
 {
-    struct listing l = {0, IB_ARENA_ARRAY(x->arena, s->n, struct ib_str)};
-    if (!l.ids)
-        reg_fault_nomem(&x->fault);
-    while (l.n < s->n && !x->fault.code) {
-        l.ids[l.n] = reg_server_def_id(node, s->v[l.n]);
-        l.n++;
+    struct listing l = listing(x, s->n);
+    while (l.ids.n < s->n && !x->fault.code) {
+        l.ids.v[l.ids.n] = reg_server_def_id(node, s->v[l.ids.n]);
+        l.ids.n++;
     }
+    index_listing(x, &l);
     return l;
 }
 
-static size_t find_id(const struct listing *l, struct ib_str id)
+/* What changed from one list to the other has to leave the old one, too. */
+static void remove_absent(const struct listing *old, const struct listing *now, struct Ice_StringSeq *remove)
 {
-    size_t i = 0;
-    while (i < l->n && !ib_str_eq(l->ids[i], id))
-        i++;
-    return i;
+    for (size_t i = 0; i < old->ids.n; i++)
+        if (reg_names_find(&now->by_name, old->ids.v[i]) == SIZE_MAX)
+            remove->v[remove->n++] = old->ids.v[i];
 }
 
 static void diff_servers(struct differ *x, struct reg_resolver *old, struct reg_resolver *now,
@@ -140,31 +153,26 @@ static void diff_servers(struct differ *x, struct reg_resolver *old, struct reg_
     const struct IceGrid_NodeDescriptor *a = old->node_desc, *b = now->node_desc;
     struct listing oi = list_instances(x, old, &a->serverInstances), os = list_servers(x, old, &a->servers);
     struct listing ni = list_instances(x, now, &b->serverInstances), ns = list_servers(x, now, &b->servers);
-    u->serverInstances.v = IB_ARENA_ARRAY(x->arena, ni.n, struct IceGrid_ServerInstanceDescriptor);
-    u->servers.v = IB_ARENA_ARRAY(x->arena, ns.n, struct IceGrid_ServerDescriptor *);
-    u->removeServers.v = IB_ARENA_ARRAY(x->arena, oi.n + os.n, struct ib_str);
+    u->serverInstances.v = IB_ARENA_ARRAY(x->arena, ni.ids.n, struct IceGrid_ServerInstanceDescriptor);
+    u->servers.v = IB_ARENA_ARRAY(x->arena, ns.ids.n, struct IceGrid_ServerDescriptor *);
+    u->removeServers.v = IB_ARENA_ARRAY(x->arena, oi.ids.n + os.ids.n, struct ib_str);
     if (!u->serverInstances.v || !u->servers.v || !u->removeServers.v)
         reg_fault_nomem(&x->fault);
     if (x->fault.code)
         return;
-    for (size_t i = 0; i < ni.n; i++) {
-        size_t j = find_id(&oi, ni.ids[i]);
-        if (j == oi.n ||
+    for (size_t i = 0; i < ni.ids.n; i++) {
+        size_t j = reg_names_find(&oi.by_name, ni.ids.v[i]);
+        if (j == SIZE_MAX ||
             !iw_equal(&IceGrid_ServerInstanceDescriptor_type, &a->serverInstances.v[j], &b->serverInstances.v[i]))
             u->serverInstances.v[u->serverInstances.n++] = b->serverInstances.v[i];
     }
-    for (size_t i = 0; i < ns.n; i++) {
-        size_t j = find_id(&os, ns.ids[i]);
-        if (j == os.n || !iw_equal(&IceGrid_ServerDescriptor_type, &a->servers.v[j], &b->servers.v[i]))
+    for (size_t i = 0; i < ns.ids.n; i++) {
+        size_t j = reg_names_find(&os.by_name, ns.ids.v[i]);
+        if (j == SIZE_MAX || !iw_equal(&IceGrid_ServerDescriptor_type, &a->servers.v[j], &b->servers.v[i]))
             u->servers.v[u->servers.n++] = b->servers.v[i];
     }
-    /* what changed from one list to the other has to leave the old one */
-    for (size_t i = 0; i < oi.n; i++)
-        if (find_id(&ni, oi.ids[i]) == ni.n)
-            u->removeServers.v[u->removeServers.n++] = oi.ids[i];
-    for (size_t i = 0; i < os.n; i++)
-        if (find_id(&ns, os.ids[i]) == ns.n)
-            u->removeServers.v[u->removeServers.n++] = os.ids[i];
+    remove_absent(&oi, &ni, &u->removeServers);
+    remove_absent(&os, &ns, &u->removeServers);
 }
 
 /* --- nodes ---------------------------------------------------------------------------------------------------------
@@ -176,16 +184,21 @@ static bool node_differs(const struct IceGrid_NodeUpdateDescriptor *u)
            u->removePropertySets.n || u->serverInstances.n || u->servers.n || u->removeServers.n;
 }
 
-static void diff_node(struct differ *x, struct ib_str name, const struct IceGrid_NodeDescriptor *a,
+/* was NULL: the node is new. */
+static void diff_node(struct differ *x, struct ib_str name, const struct IceGrid_NodeDescriptor *was,
                       const struct IceGrid_NodeDescriptor *b, struct IceGrid_NodeUpdateDescriptor *u)
 {
+    static const struct IceGrid_NodeDescriptor none;
+    const struct IceGrid_NodeDescriptor *a = was ? was : &none;
     struct reg_resolver old = x->old, now = x->now;
     old.node = now.node = name;
     old.node_desc = a;
     now.node_desc = b;
     *u = (struct IceGrid_NodeUpdateDescriptor){.name = name};
-    u->description = boxed(x, a->description, b->description);
-    u->loadFactor = boxed(x, a->loadFactor, b->loadFactor);
+    if (!was || !ib_str_eq(a->description, b->description))
+        u->description = boxed(x, b->description);
+    if (!was || !ib_str_eq(a->loadFactor, b->loadFactor))
+        u->loadFactor = boxed(x, b->loadFactor);
     diff_dict(x, &IceGrid_StringStringDict_type, &a->variables, &b->variables, &u->variables, &u->removeVariables);
     diff_dict(x, &IceGrid_PropertySetDescriptorDict_type, &a->propertySets, &b->propertySets, &u->propertySets,
               &u->removePropertySets);
@@ -194,26 +207,20 @@ static void diff_node(struct differ *x, struct ib_str name, const struct IceGrid
 
 static void diff_nodes(struct differ *x, struct IceGrid_ApplicationUpdateDescriptor *u)
 {
-    static const struct IceGrid_NodeDescriptor none;
     const struct IceGrid_NodeDescriptorDict *old = &x->old.app->nodes, *now = &x->now.app->nodes;
     u->nodes.v = IB_ARENA_ARRAY(x->arena, now->n, struct IceGrid_NodeUpdateDescriptor);
     u->removeNodes.v = IB_ARENA_ARRAY(x->arena, old->n, struct ib_str);
     if (!u->nodes.v || !u->removeNodes.v)
         reg_fault_nomem(&x->fault);
     for (size_t i = 0; i < now->n && !x->fault.code; i++) {
-        size_t j = 0;
-        while (j < old->n && !ib_str_eq(old->v[j].key, now->v[i].key))
-            j++;
+        size_t j = reg_sorted_find(&IceGrid_NodeDescriptorDict_type, old, now->v[i].key);
         struct IceGrid_NodeUpdateDescriptor *nu = &u->nodes.v[u->nodes.n];
-        diff_node(x, now->v[i].key, j < old->n ? &old->v[j].value : &none, &now->v[i].value, nu);
-        if (j == old->n || node_differs(nu))
+        diff_node(x, now->v[i].key, j != SIZE_MAX ? &old->v[j].value : NULL, &now->v[i].value, nu);
+        if (j == SIZE_MAX || node_differs(nu))
             u->nodes.n++;
     }
     for (size_t i = 0; i < old->n && !x->fault.code; i++) {
-        size_t j = 0;
-        while (j < now->n && !ib_str_eq(now->v[j].key, old->v[i].key))
-            j++;
-        if (j == now->n)
+        if (reg_sorted_find(&IceGrid_NodeDescriptorDict_type, now, old->v[i].key) == SIZE_MAX)
             u->removeNodes.v[u->removeNodes.n++] = old->v[i].key;
     }
 }
@@ -222,7 +229,8 @@ static void diff(struct differ *x, struct IceGrid_ApplicationUpdateDescriptor *u
 {
     const struct IceGrid_ApplicationDescriptor *a = x->old.app, *b = x->now.app;
     *u = (struct IceGrid_ApplicationUpdateDescriptor){.name = b->name};
-    u->description = boxed(x, a->description, b->description);
+    if (!ib_str_eq(a->description, b->description))
+        u->description = boxed(x, b->description);
     if (!iw_equal(&IceGrid_DistributionDescriptor_type, &a->distrib, &b->distrib)) {
         u->distrib = IceGrid_BoxedDistributionDescriptor_new(x->arena);
         if (u->distrib)
@@ -320,7 +328,8 @@ struct obstacles {
     struct ib_buf servers, nodes;
     size_t n_servers, n_nodes;
     const struct ib_str **down; /* names, as found */
-    bool (*up)(struct ib_str node); /* NULL: none is */
+    bool (*up)(void *arg, struct ib_str node); /* NULL: none is */
+    void *arg;
 };
 
 /* Is the server on its node another one afterwards? `needs`: so that it would have to stop. */
@@ -362,7 +371,7 @@ static int find_obstacles(const struct reg_app *old, const struct reg_app *now, 
             return rc;
         if (needs)
             ib_buf_printf(&o->servers, "%s%s", o->n_servers++ ? ", " : "", ib_cstr(a[i]->id));
-        else if (changes && !(o->up && o->up(a[i]->node)))
+        else if (changes && !(o->up && o->up(o->arg, a[i]->node)))
             o->down[o->n_nodes++] = &a[i]->node;
     }
     list_nodes(o);
@@ -389,11 +398,11 @@ static int refuse_obstacles(const struct reg_app *old, struct obstacles *o, stru
     return rc;
 }
 
-int reg_app_check_without_restart(const struct reg_app *old, const struct reg_app *now, bool (*up)(struct ib_str node),
-                                  struct ib_err *err)
+int reg_app_check_without_restart(const struct reg_app *old, const struct reg_app *now,
+                                  bool (*up)(void *arg, struct ib_str node), void *arg, struct ib_err *err)
 {
     const struct reg_server **a = sorted_servers(old), **b = sorted_servers(now);
-    struct obstacles o = {.up = up, .down = calloc(old->n_servers + 1, sizeof(const struct ib_str *))};
+    struct obstacles o = {.up = up, .arg = arg, .down = calloc(old->n_servers + 1, sizeof(const struct ib_str *))};
     ib_buf_init(&o.servers);
     ib_buf_init(&o.nodes);
     int rc = a && b && o.down ? find_obstacles(old, now, a, b, &o) : IB_ENOMEM;

@@ -4,6 +4,8 @@
 #include "descriptor.h"
 #include "catalog.h"
 #include "instantiate.h"
+#include "names.h"
+#include "walk.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,28 +22,46 @@ struct expander {
     struct reg_resolver scope; /* the application's */
     struct reg_instance *instances;
     struct ib_str *nodes; /* of each instance */
+    float *load_factors; /* likewise */
+    float load_factor; /* of the node that is being expanded */
     size_t n_instances, cap_instances;
 };
 
 /* --- the application's own scope ---------------------------------------------------------------------------------- */
 
+static int compare_strings(const void *a, const void *b)
+{
+    return ib_str_cmp(*(const struct ib_str *)a, *(const struct ib_str *)b);
+}
+
+/* " a b": what is listed more than once, each once. */
+static void find_twice(struct reg_resolver *r, const struct Ice_StringSeq *seq, char *list, size_t cap)
+{
+    struct ib_str *v = IB_ARENA_ARRAY(r->arena, seq->n, struct ib_str);
+    if (!v) {
+        reg_fault_nomem(r->fault);
+        return;
+    }
+    if (seq->n) {
+        memcpy(v, seq->v, seq->n * sizeof(*v));
+        qsort(v, seq->n, sizeof(*v), compare_strings);
+    }
+    for (size_t i = 1; i < seq->n; i++) {
+        size_t n = strlen(list);
+        if (ib_str_eq(v[i - 1], v[i]) && (i < 2 || !ib_str_eq(v[i - 2], v[i])))
+            snprintf(list + n, cap - n, " %s", ib_cstr(v[i]));
+    }
+}
+
 static void check_templates(struct reg_resolver *r, const struct IceGrid_TemplateDescriptorDict *d, const char *kind)
 {
     for (size_t i = 0; i < d->n && !r->fault->code; i++) {
-        const struct Ice_StringSeq *p = &d->v[i].value.parameters;
         char twice[200] = "";
         if (!d->v[i].key.n)
             reg_resolver_fail(r, "empty %s template id", kind);
         if (!d->v[i].value.descriptor)
             reg_resolver_fail(r, "invalid %s template `%s': %s definition is empty", kind, ib_cstr(d->v[i].key), kind);
-        for (size_t j = 0; j < p->n && reg_fault_work(r->fault); j++) {
-            size_t k = j + 1;
-            while (k < p->n && !ib_str_eq(p->v[j], p->v[k]))
-                k++;
-            size_t n = strlen(twice);
-            if (k < p->n)
-                snprintf(twice + n, sizeof(twice) - n, " %s", ib_cstr(p->v[j]));
-        }
+        find_twice(r, &d->v[i].value.parameters, twice, sizeof(twice));
         if (twice[0])
             reg_resolver_fail(r, "invalid server template `%s': duplicate parameters%s", ib_cstr(d->v[i].key), twice);
     }
@@ -106,7 +126,29 @@ static void add_instance(struct expander *x, struct reg_resolver *node, struct r
     if (x->fault->code)
         return;
     x->nodes[x->n_instances] = node->node;
+    x->load_factors[x->n_instances] = x->load_factor;
     x->instances[x->n_instances++] = inst;
+}
+
+/* One list of a node names a server once. That is found before what is wrong with a later server. */
+static void check_list(struct expander *x, struct reg_resolver *node, size_t first)
+{
+    struct reg_names ids = reg_names_new(x->scope.arena, x->n_instances - first);
+    if (!ids.v) {
+        reg_fault_nomem(x->fault);
+        return;
+    }
+    for (size_t i = first; i < x->n_instances; i++)
+        reg_names_add(&ids, x->instances[i].id);
+    reg_names_sort(&ids);
+    for (size_t i = 1; i < ids.n; i++) {
+        if (!ib_str_eq(ids.v[i - 1].name, ids.v[i].name))
+            continue;
+        if (x->fault->code == IB_EINVAL)
+            x->fault->code = 0;
+        reg_resolver_fail(node, "duplicate server `%s' in node `%s'", ib_cstr(ids.v[i].name), ib_cstr(node->node));
+        return;
+    }
 }
 
 static void expand_node(struct expander *x, struct ib_str name, const struct IceGrid_NodeDescriptor *node)
@@ -117,40 +159,33 @@ static void expand_node(struct expander *x, struct ib_str name, const struct Ice
     reg_check_variables(app, &node->variables);
     r.node = name;
     r.node_desc = node;
-    (void)reg_float_text(&r, "load factor", node->loadFactor);
+    struct ib_str factor = reg_float_text(&r, "load factor", node->loadFactor);
+    x->load_factor = factor.n ? strtof(factor.p, NULL) : -1.0F;
     (void)reg_text(&r, "description", node->description);
-    reg_check_property_sets(&r, &node->propertySets);
+    r.node_sets = reg_substitute_property_sets(&r, &node->propertySets);
+    reg_check_references(&r, r.node_sets);
+    size_t first = x->n_instances;
     for (size_t i = 0; i < node->serverInstances.n && !x->fault->code; i++)
         add_instance(x, &r, reg_instantiate_template(&r, &node->serverInstances.v[i]));
+    check_list(x, &r, first);
+    first = x->n_instances;
     for (size_t i = 0; i < node->servers.n && !x->fault->code; i++)
         add_instance(x, &r, reg_instantiate_server(&r, node->servers.v[i]));
+    check_list(x, &r, first);
 }
 
-static int compare_nodes(const void *a, const void *b)
-{
-    const struct IceGrid_NodeDescriptorDict_entry *const *x = a, *const *y = b;
-    return ib_str_cmp((*x)->key, (*y)->key);
-}
-
-/* In the order of their names, whatever order the message had. */
+/* In the order of their names: the dictionary is sorted. */
 static void expand_nodes(struct expander *x, const struct IceGrid_NodeDescriptorDict *nodes)
 {
-    const struct IceGrid_NodeDescriptorDict_entry **order =
-        IB_ARENA_ARRAY(x->scope.arena, nodes->n, const struct IceGrid_NodeDescriptorDict_entry *);
     for (size_t i = 0; i < nodes->n; i++)
         x->cap_instances += nodes->v[i].value.serverInstances.n + nodes->v[i].value.servers.n;
     x->instances = IB_ARENA_ARRAY(x->scope.arena, x->cap_instances, struct reg_instance);
     x->nodes = IB_ARENA_ARRAY(x->scope.arena, x->cap_instances, struct ib_str);
-    if (!order || !x->instances || !x->nodes) {
+    x->load_factors = IB_ARENA_ARRAY(x->scope.arena, x->cap_instances, float);
+    if (!x->instances || !x->nodes || !x->load_factors)
         reg_fault_nomem(x->fault);
-        return;
-    }
-    for (size_t i = 0; i < nodes->n; i++)
-        order[i] = &nodes->v[i];
-    if (nodes->n)
-        qsort(order, nodes->n, sizeof(const void *), compare_nodes);
     for (size_t i = 0; i < nodes->n && !x->fault->code; i++)
-        expand_node(x, order[i]->key, &order[i]->value);
+        expand_node(x, nodes->v[i].key, &nodes->v[i].value);
 }
 
 /* --- the flat arrays ---------------------------------------------------------------------------------------------- */
@@ -184,7 +219,6 @@ static void add_objects(struct expander *x, const struct IceGrid_ObjectDescripto
     for (size_t i = 0; i < in->n && !x->fault->code; i++) {
         out[*n] = (struct reg_app_object){.id = in->v[i].id, .type = in->v[i].type, .adapter = adapter, .app = x->app};
         out[*n].proxy = object_proxy(x, &in->v[i], place);
-        ib_list_init(&out[*n].by_type);
         ++*n;
     }
 }
@@ -200,7 +234,6 @@ static void add_adapters(struct expander *x, struct reg_server *s, const struct 
                                   .priority = (int)strtol(ib_cstr(in->v[i].priority), NULL, 10),
                                   .server = s,
                                   .desc = &in->v[i]};
-        ib_list_init(&a->member);
         add_objects(x, &in->v[i].objects, a, a->id, app->objects, &app->n_objects);
         add_objects(x, &in->v[i].allocatables, a, a->id, app->allocatables, &app->n_allocatables);
     }
@@ -213,6 +246,22 @@ static void count_adapters(const struct IceGrid_AdapterDescriptorSeq *in, size_t
         count[1] += in->v[i].objects.n;
         count[2] += in->v[i].allocatables.n;
     }
+}
+
+static int by_id(const void *a, const void *b)
+{
+    return ib_str_cmp((*(const struct reg_instance *const *)a)->id, (*(const struct reg_instance *const *)b)->id);
+}
+
+/* Servers come in the order of their ids, whatever nodes they are on: so their adapters join replica groups. */
+static const struct reg_instance **instances_by_id(struct expander *x)
+{
+    const struct reg_instance **order = IB_ARENA_ARRAY(x->scope.arena, x->n_instances, const struct reg_instance *);
+    for (size_t i = 0; order && i < x->n_instances; i++)
+        order[i] = &x->instances[i];
+    if (order && x->n_instances > 1)
+        qsort(order, x->n_instances, sizeof *order, by_id);
+    return order;
 }
 
 static void lay_out(struct expander *x, const struct IceGrid_ObjectDescriptorSeq *group_objects)
@@ -232,17 +281,20 @@ static void lay_out(struct expander *x, const struct IceGrid_ObjectDescriptorSeq
     app->adapters = IB_ARENA_ARRAY(arena, count[0], struct reg_adapter);
     app->objects = IB_ARENA_ARRAY(arena, count[1], struct reg_app_object);
     app->allocatables = IB_ARENA_ARRAY(arena, count[2], struct reg_app_object);
-    if (!app->servers || !app->adapters || !app->objects || !app->allocatables) {
+    const struct reg_instance **order = instances_by_id(x);
+    if (!app->servers || !app->adapters || !app->objects || !app->allocatables || !order) {
         reg_fault_nomem(x->fault);
         return;
     }
     for (size_t i = 0; i < app->n_groups; i++)
         add_objects(x, &group_objects[i], NULL, app->groups[i].id, app->objects, &app->n_objects);
     for (size_t i = 0; i < x->n_instances && !x->fault->code; i++) {
-        const struct IceGrid_ServerDescriptor *d = x->instances[i].desc;
+        const struct IceGrid_ServerDescriptor *d = order[i]->desc;
         const struct IceGrid_IceBoxDescriptor *box = reg_icebox(d);
+        const size_t k = (size_t)(order[i] - x->instances);
         struct reg_server *s = &app->servers[app->n_servers++];
-        *s = (struct reg_server){.id = d->id, .node = x->nodes[i], .app = app, .desc = d};
+        *s = (struct reg_server){.id = d->id, .node = x->nodes[k], .app = app, .desc = d};
+        s->load_factor = x->load_factors[k];
         s->allocatable = d->allocatable || ib_str_is(d->activation, "session");
         add_adapters(x, s, &d->base.adapters);
         for (size_t j = 0; box && j < box->services.n; j++)
@@ -253,7 +305,7 @@ static void lay_out(struct expander *x, const struct IceGrid_ObjectDescriptorSeq
 /* --- nothing twice (10.5, step 6) --------------------------------------------------------------------------------- */
 
 struct named {
-    struct ib_str id, node; /* node: of servers */
+    struct ib_str id;
     bool group;
 };
 
@@ -262,17 +314,6 @@ static int compare_named(const void *a, const void *b)
     const struct named *x = a, *y = b;
     int c = ib_str_cmp(x->id, y->id);
     return c ? c : x->group - y->group;
-}
-
-static void fail_duplicate_server(struct expander *x, struct ib_str id, struct ib_str node, struct ib_str other)
-{
-    struct reg_resolver r = x->scope;
-    if (!ib_str_eq(node, other)) {
-        reg_resolver_fail(&r, "duplicate server `%s'", ib_cstr(id));
-        return;
-    }
-    r.node = node;
-    reg_resolver_fail(&r, "duplicate server `%s' in node `%s'", ib_cstr(id), ib_cstr(node));
 }
 
 /* Replica groups and adapters share one space of ids. */
@@ -287,12 +328,18 @@ static void check_ids(struct expander *x)
         reg_fault_nomem(x->fault);
         return;
     }
-    for (; n < app->n_servers; n++)
-        v[n] = (struct named){app->servers[n].id, app->servers[n].node, false};
+    for (; n < app->n_groups; n++)
+        v[n] = (struct named){.id = app->groups[n].id, .group = true};
     qsort(v, n, sizeof(*v), compare_named);
     for (size_t i = 1; i < n; i++)
         if (ib_str_eq(v[i - 1].id, v[i].id))
-            fail_duplicate_server(x, v[i].id, v[i - 1].node, v[i].node);
+            reg_fault_set(x->fault, "duplicate replica group `%s'", ib_cstr(v[i].id));
+    for (n = 0; n < app->n_servers; n++)
+        v[n] = (struct named){.id = app->servers[n].id};
+    qsort(v, n, sizeof(*v), compare_named);
+    for (size_t i = 1; i < n; i++)
+        if (ib_str_eq(v[i - 1].id, v[i].id))
+            reg_resolver_fail(&x->scope, "duplicate server `%s'", ib_cstr(v[i].id));
     n = 0;
     for (size_t i = 0; i < app->n_adapters; i++)
         v[n++] = (struct named){.id = app->adapters[i].id};
@@ -356,8 +403,8 @@ static void expand(struct expander *x)
     check_templates(r, &d->serverTemplates, "server");
     check_templates(r, &d->serviceTemplates, "service");
     (void)reg_text(r, "description", d->description);
-    reg_check_property_sets(r, &d->propertySets);
     (void)reg_instantiate_distrib(r, &d->distrib);
+    r->app_sets = reg_substitute_property_sets(r, &d->propertySets);
     struct IceGrid_ObjectDescriptorSeq *objects =
         IB_ARENA_ARRAY(&app->arena, d->replicaGroups.n, struct IceGrid_ObjectDescriptorSeq);
     app->groups = IB_ARENA_ARRAY(&app->arena, d->replicaGroups.n, struct reg_group);
@@ -365,6 +412,7 @@ static void expand(struct expander *x)
         reg_fault_nomem(x->fault);
     for (; app->n_groups < d->replicaGroups.n && !x->fault->code; app->n_groups++)
         expand_group(x, &d->replicaGroups.v[app->n_groups], &app->groups[app->n_groups], &objects[app->n_groups]);
+    reg_check_references(r, r->app_sets);
     if (!x->fault->code)
         expand_nodes(x, &d->nodes);
     if (!x->fault->code)
@@ -384,7 +432,8 @@ int reg_app_expand(const struct IceGrid_ApplicationInfo *info, const struct ir_p
         return ib_err_set(err, IB_ENOMEM, "%s", ib_err_text(IB_ENOMEM));
     ib_arena_init(&app->arena, APP_MEMORY_MAX);
     struct IceGrid_ApplicationInfo *copy = IB_ARENA_NEW(&app->arena, struct IceGrid_ApplicationInfo);
-    if (!copy || iw_copy(&IceGrid_ApplicationInfo_type, info, &app->arena, copy) != 0) {
+    if (!copy || iw_copy(&IceGrid_ApplicationInfo_type, info, &app->arena, copy) != 0 ||
+        reg_sort_dicts(&IceGrid_ApplicationInfo_type, copy) != 0) {
         reg_fault_nomem(&fault);
     } else {
         app->info = copy;
@@ -398,6 +447,10 @@ int reg_app_expand(const struct IceGrid_ApplicationInfo *info, const struct ir_p
         expand(&x);
     }
     if (fault.code) {
+        /* doubling a large list may fail long before the limit: memory is not short then either */
+        if (fault.code == IB_ENOMEM && app->arena.used > APP_MEMORY_MAX / 8)
+            fault.code = ib_err_set(err, IB_EINVAL, "invalid application: what it describes is larger than %zu MB",
+                                    APP_MEMORY_MAX >> 20);
         reg_app_free(app);
         return fault.code;
     }

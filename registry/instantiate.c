@@ -2,6 +2,7 @@
 /* Servers and services of a definition made concrete. The texts of faults and the order in which values are looked at
    are those of icegrid-registry 10.5. */
 #include "instantiate.h"
+#include "names.h"
 
 #include <stdio.h>
 
@@ -9,10 +10,8 @@
 
 const struct IceGrid_TemplateDescriptor *reg_template(const struct IceGrid_TemplateDescriptorDict *d, struct ib_str id)
 {
-    for (size_t i = 0; i < d->n; i++)
-        if (ib_str_eq(d->v[i].key, id))
-            return &d->v[i].value;
-    return NULL;
+    size_t i = reg_sorted_find(&IceGrid_TemplateDescriptorDict_type, d, id);
+    return i == SIZE_MAX ? NULL : &d->v[i].value;
 }
 
 const struct IceGrid_IceBoxDescriptor *reg_icebox(const struct IceGrid_ServerDescriptor *s)
@@ -24,14 +23,6 @@ const struct IceGrid_IceBoxDescriptor *reg_icebox(const struct IceGrid_ServerDes
 }
 
 /* --- template parameters ------------------------------------------------------------------------------------------ */
-
-static bool seq_has(const struct Ice_StringSeq *seq, struct ib_str s)
-{
-    for (size_t i = 0; i < seq->n; i++)
-        if (ib_str_eq(seq->v[i], s))
-            return true;
-    return false;
-}
 
 /* "a b ": names, each with a blank after it, cut when there are too many to show. */
 static void list_name(char *list, size_t cap, struct ib_str name)
@@ -55,19 +46,22 @@ static struct IceGrid_StringStringDict parameters(struct reg_resolver *r, struct
 {
     struct IceGrid_StringStringDict out = {
         0, IB_ARENA_ARRAY(r->arena, values->n + t->parameters.n, struct IceGrid_StringStringDict_entry)};
+    struct reg_names known = {0};
     char unknown[200] = "", undefined[200] = "";
-    if (!out.v) {
+    if (values->n)
+        known = reg_names_of(r->arena, &t->parameters);
+    if (!out.v || (values->n && !known.v)) {
         reg_fault_nomem(r->fault);
         return out;
     }
-    for (size_t i = 0; i < values->n; i++) {
+    for (size_t i = 0; i < values->n && reg_fault_work(r->fault); i++) {
         add_parameter(r, &out, "parameter", values->v[i].key, values->v[i].value);
-        if (!seq_has(&t->parameters, values->v[i].key))
+        if (reg_names_find(&known, values->v[i].key) == SIZE_MAX)
             list_name(unknown, sizeof(unknown), values->v[i].key);
     }
     if (unknown[0])
         reg_resolver_fail(r, "unknown parameters when instantiating `%s' template: %s", ib_cstr(name), unknown);
-    for (size_t i = 0; i < t->parameters.n; i++) {
+    for (size_t i = 0; i < t->parameters.n && reg_fault_work(r->fault); i++) {
         struct ib_str key = t->parameters.v[i];
         if (reg_dict_find(values, key))
             continue;
@@ -79,6 +73,7 @@ static struct IceGrid_StringStringDict parameters(struct reg_resolver *r, struct
     }
     if (undefined[0])
         reg_resolver_fail(r, "undefined parameters when instantiating `%s' template: %s", ib_cstr(name), undefined);
+    iw_dict_sort(&IceGrid_StringStringDict_type, &out);
     return out;
 }
 
@@ -100,9 +95,9 @@ struct IceGrid_ObjectDescriptorSeq reg_instantiate_objects(struct reg_resolver *
         o->type = reg_text(r, type, in->v[i].type);
         o->id = reg_identity_text(r, identity, &in->v[i].id);
         o->proxyOptions = reg_text(r, options, in->v[i].proxyOptions);
-        reg_check_proxy_options(r, o->proxyOptions);
         if (!o->proxyOptions.n)
             o->proxyOptions = default_options;
+        reg_check_proxy_options(r, o->proxyOptions);
     }
     return out;
 }
@@ -116,24 +111,50 @@ struct IceGrid_DistributionDescriptor reg_instantiate_distrib(struct reg_resolve
     return out;
 }
 
-/* Options of the objects of an adapter that have none of their own (icegrid-registry 4.2). */
-static struct ib_str default_options(struct reg_resolver *r, struct ib_str adapter,
-                                     const struct IceGrid_PropertyDescriptorSeq *props, bool old_encoding)
+/* The properties of a server or service, for the look-ups of its adapters. */
+struct settings {
+    const struct IceGrid_PropertyDescriptorSeq *properties;
+    struct reg_names by_name; /* from the last to the first: of several with one name the last counts */
+    bool old_encoding;
+};
+
+static struct settings index_properties(struct reg_resolver *r, const struct IceGrid_PropertyDescriptorSeq *properties,
+                                        bool old_encoding)
 {
-    struct ib_str key = ib_arena_printf(r->arena, "%s.ProxyOptions", ib_cstr(adapter));
-    struct ib_str options = ib_str(""), version = reg_property(props, "Ice.Default.EncodingVersion");
-    if (key.p)
-        options = reg_property(props, key.p);
-    if (key.p && !options.n)
-        options = ib_arena_printf(r->arena, "-e %s", version.n ? version.p : old_encoding ? "1.0" : "1.1");
-    if (!key.p || !options.p)
+    struct settings s = {properties, reg_names_new(r->arena, properties->n), old_encoding};
+    if (!s.by_name.v)
+        reg_fault_nomem(r->fault);
+    for (size_t i = properties->n; s.by_name.v && i-- > 0;)
+        reg_names_add(&s.by_name, properties->v[i].name);
+    reg_names_sort(&s.by_name);
+    return s;
+}
+
+/* "PREFIX.NAME", or just NAME; "" when it is not set. */
+static struct ib_str setting(struct reg_resolver *r, const struct settings *s, const char *prefix, const char *name)
+{
+    struct ib_str key = ib_arena_printf(r->arena, "%s%s%s", prefix, *prefix ? "." : "", name);
+    if (!key.p)
+        reg_fault_nomem(r->fault);
+    size_t at = key.p && s->by_name.v ? reg_names_find(&s->by_name, key) : SIZE_MAX;
+    return at == SIZE_MAX ? ib_str("") : s->properties->v[s->properties->n - 1 - at].value;
+}
+
+/* Options of the objects of an adapter that have none of their own (icegrid-registry 4.2). */
+static struct ib_str default_options(struct reg_resolver *r, struct ib_str adapter, const struct settings *s)
+{
+    struct ib_str options = setting(r, s, ib_cstr(adapter), "ProxyOptions");
+    struct ib_str version = setting(r, s, "", "Ice.Default.EncodingVersion");
+    if (options.n)
+        return options;
+    options = ib_arena_printf(r->arena, "-e %s", version.n ? version.p : s->old_encoding ? "1.0" : "1.1");
+    if (!options.p)
         reg_fault_nomem(r->fault);
     return options;
 }
 
 static void instantiate_adapter(struct reg_resolver *r, const struct IceGrid_AdapterDescriptor *in,
-                                const struct IceGrid_PropertyDescriptorSeq *props, bool old_encoding,
-                                struct IceGrid_AdapterDescriptor *out)
+                                const struct settings *s, struct IceGrid_AdapterDescriptor *out)
 {
     out->name = reg_text_required(r, "object adapter name", in->name);
     out->description = reg_text(r, "object adapter description", in->description);
@@ -142,13 +163,10 @@ static void instantiate_adapter(struct reg_resolver *r, const struct IceGrid_Ada
     out->priority = reg_int_text(r, "object adapter priority", in->priority, NULL);
     out->registerProcess = in->registerProcess;
     out->serverLifetime = in->serverLifetime;
-    struct ib_str options = default_options(r, out->name, props, old_encoding);
+    struct ib_str options = default_options(r, out->name, s);
     out->objects = reg_instantiate_objects(r, &in->objects, "well-known object", options);
     out->allocatables = reg_instantiate_objects(r, &in->allocatables, "allocatable object", options);
-    struct ib_str key = ib_arena_printf(r->arena, "%s.Endpoints", ib_cstr(out->name));
-    if (!key.p)
-        reg_fault_nomem(r->fault);
-    else if (!reg_property(props, key.p).n)
+    if (!setting(r, s, ib_cstr(out->name), "Endpoints").n)
         reg_resolver_fail(r, "invalid endpoints for adapter `%s': empty string", ib_cstr(out->name));
 }
 
@@ -176,9 +194,11 @@ static void instantiate_communicator(struct reg_resolver *r, const struct IceGri
     out->dbEnvs.v = IB_ARENA_ARRAY(r->arena, in->dbEnvs.n, struct IceGrid_DbEnvDescriptor);
     if (!out->adapters.v || !out->dbEnvs.v)
         reg_fault_nomem(r->fault);
+    struct settings s = {0};
+    if (in->adapters.n)
+        s = index_properties(r, &out->propertySet.properties, old_encoding);
     for (size_t i = 0; i < in->adapters.n && !r->fault->code; i++)
-        instantiate_adapter(r, &in->adapters.v[i], &out->propertySet.properties, old_encoding,
-                            &out->adapters.v[out->adapters.n++]);
+        instantiate_adapter(r, &in->adapters.v[i], &s, &out->adapters.v[out->adapters.n++]);
     for (size_t i = 0; i < in->dbEnvs.n && !r->fault->code; i++)
         instantiate_dbenv(r, &in->dbEnvs.v[i], &out->dbEnvs.v[out->dbEnvs.n++]);
     out->logs = reg_texts(r, "log path", &in->logs, true);
@@ -191,10 +211,8 @@ static void instantiate_communicator(struct reg_resolver *r, const struct IceGri
 static const struct IceGrid_PropertySetDescriptor *service_set(const struct IceGrid_PropertySetDescriptorDict *sets,
                                                                struct ib_str service)
 {
-    for (size_t i = 0; sets && i < sets->n; i++)
-        if (ib_str_eq(sets->v[i].key, service))
-            return &sets->v[i].value;
-    return NULL;
+    size_t i = sets ? reg_sorted_find(&IceGrid_PropertySetDescriptorDict_type, sets, service) : SIZE_MAX;
+    return i == SIZE_MAX ? NULL : &sets->v[i].value;
 }
 
 /* The service's definition and, for a template, its parameters in *params; NULL after a fault. */
@@ -202,10 +220,11 @@ static const struct IceGrid_ServiceDescriptor *service_def(struct reg_resolver *
                                                            const struct IceGrid_ServiceInstanceDescriptor *in,
                                                            struct IceGrid_StringStringDict *params)
 {
+    if (in->descriptor)
+        return in->descriptor; /* whatever it says about a template */
     if (!in->template_.n) {
-        if (!in->descriptor)
-            reg_fault_set(server->fault, "invalid service instance: no template defined");
-        return in->descriptor;
+        reg_fault_set(server->fault, "invalid service instance: no template defined");
+        return NULL;
     }
     const struct IceGrid_TemplateDescriptor *t = reg_template(&server->app->serviceTemplates, in->template_);
     if (!t) {
@@ -229,7 +248,7 @@ static void instantiate_service(struct reg_resolver *server, const struct IceGri
     const struct IceGrid_ServiceDescriptor *def = service_def(server, in, &params);
     if (!def || server->fault->code)
         return;
-    if (in->template_.n)
+    if (!in->descriptor)
         r.parameters = &params;
     struct IceGrid_ServiceDescriptor *s = IceGrid_ServiceDescriptor_new(r.arena);
     if (!s) {
@@ -257,11 +276,18 @@ static void check_service_sets(struct reg_resolver *r, const struct IceGrid_Prop
     const struct IceGrid_IceBoxDescriptor *box = reg_icebox(s);
     if (sets->n && !box)
         reg_resolver_fail(r, "service property sets are only allowed in IceBox server instances");
+    if (!sets->n || r->fault->code)
+        return;
+    struct reg_names services = reg_names_new(r->arena, box->services.n);
+    if (!services.v) {
+        reg_fault_nomem(r->fault);
+        return;
+    }
+    for (size_t i = 0; i < box->services.n; i++)
+        reg_names_add(&services, box->services.v[i].descriptor->name);
+    reg_names_sort(&services);
     for (size_t i = 0; i < sets->n && !r->fault->code; i++) {
-        size_t j = 0;
-        while (j < box->services.n && !ib_str_eq(box->services.v[j].descriptor->name, sets->v[i].key))
-            j++;
-        if (j == box->services.n)
+        if (reg_names_find(&services, sets->v[i].key) == SIZE_MAX)
             reg_resolver_fail(r, "invalid service property set: service `%s' doesn't exist", ib_cstr(sets->v[i].key));
     }
 }
@@ -300,9 +326,6 @@ static void instantiate_command(struct reg_resolver *r, const struct IceGrid_Ser
     out->exe = reg_text_required(r, "executable", in->exe);
     out->pwd = reg_text(r, "working directory path", in->pwd);
     out->user = reg_text(r, "user", in->user);
-    struct reg_resolver plain = *r;
-    plain.session = false;
-    out->activation = reg_text(&plain, "server activation", in->activation);
     size_t i = 0;
     while (i < sizeof(activations) / sizeof(activations[0]) && !ib_str_is(out->activation, activations[i]))
         i++;
@@ -317,18 +340,19 @@ static void instantiate_command(struct reg_resolver *r, const struct IceGrid_Ser
     out->allocatable = in->allocatable;
 }
 
-/* Looked at before its turn, because it decides what ${session.id} means; faults are told when its turn comes. */
-static bool is_session(struct reg_resolver *r, struct ib_str activation)
+/* Before everything else, and before ${session.id} means anything: the version decides how proxies are made, the
+   activation whether ${session.id} is for later. */
+static bool begin(struct reg_resolver *r, const struct IceGrid_ServerDescriptor *def,
+                  struct IceGrid_ServerDescriptor *out)
 {
-    struct ib_err unused;
-    struct reg_fault quiet = {.err = &unused, .work = r->fault->work};
-    struct reg_resolver copy = *r;
-    copy.fault = &quiet;
-    struct ib_str value = reg_text(&copy, "server activation", activation);
-    r->fault->work = quiet.work;
-    if (quiet.code == IB_ENOMEM)
-        reg_fault_nomem(r->fault);
-    return ib_str_is(value, "session");
+    bool old_encoding = false;
+    out->id = r->server;
+    out->iceVersion = reg_text(r, "ice version", def->iceVersion);
+    if (out->iceVersion.n && !parse_version(out->iceVersion, &old_encoding))
+        reg_resolver_fail(r, "invalid ice version: %s", ib_cstr(out->iceVersion));
+    out->activation = reg_text(r, "server activation", def->activation);
+    r->session = ib_str_is(out->activation, "session");
+    return old_encoding;
 }
 
 static void instantiate_services(struct reg_resolver *r, const struct IceGrid_IceBoxDescriptor *in,
@@ -350,7 +374,6 @@ static struct IceGrid_ServerDescriptor *instantiate(struct reg_resolver *r, cons
     const struct IceGrid_IceBoxDescriptor *box = reg_icebox(def);
     struct IceGrid_IceBoxDescriptor *out_box = NULL;
     struct IceGrid_ServerDescriptor *out;
-    bool old_encoding = false;
     if (box) {
         out_box = IceGrid_IceBoxDescriptor_new(r->arena);
         out = out_box ? &out_box->base : NULL;
@@ -361,17 +384,13 @@ static struct IceGrid_ServerDescriptor *instantiate(struct reg_resolver *r, cons
         reg_fault_nomem(r->fault);
         return NULL;
     }
-    r->session = is_session(r, def->activation);
+    bool old_encoding = begin(r, def, out);
     struct reg_properties props = {0};
     out->base.description = reg_text(r, "description", def->base.description);
     reg_properties_append(&props, r, &def->base.propertySet);
     if (own)
         reg_properties_append(&props, r, own);
     out->base.propertySet.properties = props.seq;
-    out->id = r->server;
-    out->iceVersion = reg_text(r, "ice version", def->iceVersion);
-    if (out->iceVersion.n && !parse_version(out->iceVersion, &old_encoding))
-        reg_resolver_fail(r, "invalid ice version: %s", ib_cstr(out->iceVersion));
     instantiate_communicator(r, &def->base, old_encoding, &out->base);
     instantiate_command(r, def, out);
     if (box)

@@ -15,11 +15,14 @@ struct reg_properties {
     size_t cap;
 };
 
-/* References first, depth first, then own properties. */
+/* References first, depth first, then own properties. r knows the named sets. */
 void reg_properties_append(struct reg_properties *p, struct reg_resolver *r,
                            const struct IceGrid_PropertySetDescriptor *set);
-/* Named sets of an application or node are checked where they stand, used or not. */
-void reg_check_property_sets(struct reg_resolver *r, const struct IceGrid_PropertySetDescriptorDict *sets);
+/* Named sets of an application or node are substituted and checked where they stand, used or not: first all their
+   texts, later (when r knows the result) where their references lead. NULL after a fault. */
+const struct IceGrid_PropertySetDescriptorDict *
+reg_substitute_property_sets(struct reg_resolver *r, const struct IceGrid_PropertySetDescriptorDict *sets);
+void reg_check_references(struct reg_resolver *r, const struct IceGrid_PropertySetDescriptorDict *sets);
 /* The last one of that name; "" when there is none. */
 struct ib_str reg_property(const struct IceGrid_PropertyDescriptorSeq *p, const char *name);
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* IN/InternalRegistry-<replica>: what replicas and nodes ask of one another (icegrid-internal 3.1). Owns the sessions
    of slaves through replication.c. */
+#include "file_reader.h"
+#include "nodes.h"
 #include "replication.h"
 #include "slices.h"
 
@@ -28,14 +30,8 @@ static void register_replica(void *self, struct ir_request *rq,
 
 static void register_node(void *self, struct ir_request *rq, const struct IceGrid_InternalRegistry_registerNode_in *in)
 {
-    (void)self;
-    if (!in->info || !in->prx) {
-        const struct IceGrid_InternalRegistry_registerNode_out out = {.ret = NULL};
-        IceGrid_InternalRegistry_registerNode_reply(rq, &out);
-        return;
-    }
-    const struct IceGrid_PermissionDeniedException ex = {.reason = IB_STR("this registry does not manage nodes")};
-    IceGrid_PermissionDeniedException_throw(rq, &ex);
+    struct internal *x = self;
+    reg_node_register(x->reg, rq, in);
 }
 
 static void contacted(void *arg)
@@ -135,6 +131,21 @@ static void get_objects(void *self, struct ir_request *rq, const struct IceGrid_
         IceGrid_InternalRegistry_getObjects_reply(rq, &out);
 }
 
+/* --- files ----------------------------------------------------------------------------------------------------------
+ */
+
+static void get_offset(void *self, struct ir_request *rq, const struct IceGrid_FileReader_getOffsetFromEnd_in *in)
+{
+    const struct internal *x = self;
+    reg_file_reader_offset(x->reg, rq, in);
+}
+
+static void read_file(void *self, struct ir_request *rq, const struct IceGrid_FileReader_read_in *in)
+{
+    const struct internal *x = self;
+    reg_file_reader_read(x->reg, rq, in);
+}
+
 static void shut_down(void *self, struct ir_request *rq, const struct IceGrid_InternalRegistry_shutdown_in *in)
 {
     struct internal *x = self;
@@ -155,6 +166,8 @@ static const struct IceGrid_InternalRegistry_servant vtable = {
     .getApplications = get_applications,
     .getAdapters = get_adapters,
     .getObjects = get_objects,
+    .getOffsetFromEnd = get_offset,
+    .read = read_file,
     .shutdown = shut_down,
 };
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The Locator objects: IN/Locator and IN/Locator-<replica> on the Client adapter, a copy for ourselves on the Internal
    one, and Ice/LocatorFinder (icegrid-registry 2.2, 4). Owns their servants. */
+#include "activation.h"
+#include "site_filter.h"
 #include "locate.h"
 #include "slices.h"
 #include "well_known.h"
@@ -24,17 +26,11 @@ bool reg_supports(const struct iw_proxy *prx, struct iw_encoding enc)
     return prx->encoding.major == enc.major && prx->encoding.minor >= enc.minor;
 }
 
-void reg_shuffle(void *pointers, size_t n)
+size_t reg_random_below(size_t n)
 {
-    void **v = pointers;
-    for (size_t i = n; i > 1; i--) {
-        uint64_t r;
-        ib_random(&r, sizeof r);
-        size_t k = (size_t)(r % i);
-        void *swap = v[i - 1];
-        v[i - 1] = v[k];
-        v[k] = swap;
-    }
+    uint64_t r;
+    ib_random(&r, sizeof r);
+    return (size_t)(r % n);
 }
 
 /* --- objects -------------------------------------------------------------------------------------------------------
@@ -55,28 +51,14 @@ int reg_find_object(struct reg *reg, const struct iw_identity *id, struct ib_are
     return rc == IB_ENOTFOUND ? 0 : rc;
 }
 
-/* Replies only read what they are given. */
-static struct iw_proxy *unconst(const struct iw_proxy *prx)
-{
-    union {
-        const struct iw_proxy *c;
-        struct iw_proxy *p;
-    } u = {.c = prx};
-    return u.p;
-}
-
 static void find_object_by_id(void *self, struct ir_request *rq, const struct Ice_Locator_findObjectById_in *in)
 {
     struct locator *l = self;
-    const struct iw_proxy *prx;
-    if (reg_find_object(l->reg, &in->id, ir_request_arena(rq), &prx)) {
-        fail_nomem(rq);
-    } else if (!prx) {
+    struct reg_object object;
+    if (reg_catalog_find(l->reg->catalog, &in->id, &object))
+        ir_request_reply_encoded(rq, &Ice_Locator_findObjectById_op, object.proxy, NULL);
+    else
         Ice_ObjectNotFoundException_throw(rq, NULL);
-    } else {
-        const struct Ice_Locator_findObjectById_out out = {.ret = unconst(prx)};
-        Ice_Locator_findObjectById_reply(rq, &out);
-    }
 }
 
 /* --- adapters ------------------------------------------------------------------------------------------------------
@@ -88,13 +70,12 @@ static void answer_adapter(struct ir_request *rq, struct iw_proxy *prx)
     Ice_Locator_findAdapterById_reply(rq, &out);
 }
 
-/* All members' endpoints behind one proxy; *out NULL when none fits (icegrid-registry 4.3, step 3). */
-static int join_members(const struct IceGrid_AdapterInfo *members, size_t n, struct iw_encoding enc,
-                        struct ib_arena *arena, struct iw_proxy **out)
+int reg_join_proxies(struct iw_proxy *const *members, size_t n, struct iw_encoding enc, struct ib_arena *arena,
+                     struct iw_proxy **out)
 {
     size_t total = 0;
     for (size_t i = 0; i < n; i++)
-        total += members[i].proxy ? members[i].proxy->n_endpoints : 0;
+        total += members[i] ? members[i]->n_endpoints : 0;
     struct iw_proxy *prx = IB_ARENA_NEW(arena, struct iw_proxy);
     struct iw_endpoint *endpoints = IB_ARENA_ARRAY(arena, total, struct iw_endpoint);
     if (!prx || !endpoints)
@@ -102,7 +83,7 @@ static int join_members(const struct IceGrid_AdapterInfo *members, size_t n, str
     *prx = (struct iw_proxy){
         .id = {IB_STR("dummy"), IB_STR("")}, .protocol = {1, 0}, .encoding = IW_ENCODING_1_1, .endpoints = endpoints};
     for (size_t i = 0; i < n; i++) {
-        const struct iw_proxy *m = members[i].proxy;
+        const struct iw_proxy *m = members[i];
         if (!m || !reg_supports(m, enc))
             continue;
         memcpy(endpoints + prx->n_endpoints, m->endpoints, m->n_endpoints * sizeof *endpoints);
@@ -112,42 +93,140 @@ static int join_members(const struct IceGrid_AdapterInfo *members, size_t n, str
     return 0;
 }
 
-static void find_dynamic(struct locator *l, struct ir_request *rq, struct ib_str id)
+/* The members of a dynamic group; in the request's arena. */
+struct dynamic_group {
+    struct ir_request *rq;
+    struct Ice_StringSeq ids;
+    struct iw_proxy **proxies;
+    size_t *kept;
+    struct reg_filtering *filtering;
+};
+
+static void answer_dynamic_group(struct ir_request *rq, struct iw_proxy *const *proxies, size_t n)
 {
-    struct ib_arena *arena = ir_request_arena(rq);
-    struct IceGrid_AdapterInfo info, *members;
     struct iw_proxy *prx;
-    int rc = reg_catalog_dynamic(l->reg->catalog, id, arena, &info);
-    if (rc == 0) {
-        answer_adapter(rq, info.proxy);
-        return;
-    }
-    if (rc != IB_ENOTFOUND) {
-        fail_nomem(rq);
-        return;
-    }
-    if (!reg_catalog_has_dynamic_group(l->reg->catalog, id)) {
-        reg_trace(l->reg, REG_TRACE_LOCATOR, 1, "couldn't resolve adapter: unknown adapter or replica group");
-        Ice_AdapterNotFoundException_throw(rq, NULL);
-        return;
-    }
-    size_t n = reg_catalog_dynamics(l->reg->catalog, &id, arena, &members);
-    if (n == SIZE_MAX || join_members(members, n, ir_request_info(rq)->encoding, arena, &prx))
+    if (reg_join_proxies(proxies, n, ir_request_info(rq)->encoding, ir_request_arena(rq), &prx))
         fail_nomem(rq);
     else
         answer_adapter(rq, prx);
 }
 
+static void on_filtered(void *arg, const struct Ice_StringSeq *left)
+{
+    struct dynamic_group *g = arg;
+    struct iw_proxy **proxies = IB_ARENA_ARRAY(ir_request_arena(g->rq), g->ids.n, struct iw_proxy *);
+    size_t n = proxies ? reg_filtered(&g->ids, left, g->kept) : 0;
+    for (size_t i = 0; i < n; i++)
+        proxies[i] = g->proxies[g->kept[i]];
+    ir_request_on_cancel(g->rq, NULL, NULL);
+    answer_dynamic_group(g->rq, proxies, n);
+}
+
+static void on_filterer_gone(void *arg, struct ir_request *rq)
+{
+    struct dynamic_group *g = arg;
+    reg_filtering_cancel(g->filtering);
+    answer_adapter(rq, NULL);
+}
+
+static bool list_dynamic_group(struct locator *l, struct ir_request *rq, struct ib_str id, struct dynamic_group *g)
+{
+    struct ib_arena *arena = ir_request_arena(rq);
+    struct IceGrid_AdapterInfo *members;
+    size_t n = reg_catalog_dynamics(l->reg->catalog, &id, arena, &members);
+    if (n == SIZE_MAX)
+        return false;
+    *g = (struct dynamic_group){.rq = rq, .ids = {n, IB_ARENA_ARRAY(arena, n, struct ib_str)}};
+    g->proxies = IB_ARENA_ARRAY(arena, n, struct iw_proxy *);
+    g->kept = IB_ARENA_ARRAY(arena, n, size_t);
+    if (!g->ids.v || !g->proxies || !g->kept)
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        g->ids.v[i] = members[i].id;
+        g->proxies[i] = members[i].proxy;
+    }
+    return true;
+}
+
+/* Those that are stored, as long as there are any (icegrid-registry 4.3, step 3). */
+static void find_dynamic_group(struct locator *l, struct ir_request *rq, struct ib_str id)
+{
+    struct reg_filter *filter = reg_filter_find(l->reg, REG_FILTER_OF_GROUPS, ib_str(""));
+    struct dynamic_group *g = IB_ARENA_NEW(ir_request_arena(rq), struct dynamic_group);
+    if (!g || !list_dynamic_group(l, rq, id, g)) {
+        fail_nomem(rq);
+    } else if (!filter) {
+        answer_dynamic_group(rq, g->proxies, g->ids.n);
+    } else {
+        g->filtering = reg_filter_group(filter, rq, id, &g->ids, on_filtered, g);
+        if (g->filtering)
+            ir_request_on_cancel(rq, on_filterer_gone, g);
+        else
+            answer_adapter(rq, NULL);
+    }
+}
+
+static void find_dynamic(struct locator *l, struct ir_request *rq, struct ib_str id)
+{
+    struct ib_span direct = reg_catalog_dynamic_proxy(l->reg->catalog, id);
+    if (direct.n) {
+        ir_request_reply_encoded(rq, &Ice_Locator_findAdapterById_op, direct, NULL);
+        return;
+    }
+    if (!reg_catalog_has_dynamic_group(l->reg->catalog, id)) {
+        Ice_AdapterNotFoundException_throw(rq, NULL);
+        return;
+    }
+    find_dynamic_group(l, rq, id);
+}
+
+/* --- deployed adapters ---------------------------------------------------------------------------------------------
+ */
+
+struct lookup { /* in the request's arena */
+    struct ir_request *rq;
+    struct reg_direct_request *direct;
+};
+
+/* Known, but no endpoints now, is a null proxy (icegrid-registry 4.3). */
+static void on_direct(void *arg, const struct reg_direct *d)
+{
+    struct lookup *k = arg;
+    ir_request_on_cancel(k->rq, NULL, NULL);
+    bool fits = d->outcome == REG_DIRECT_ACTIVE && reg_supports(d->proxy, ir_request_info(k->rq)->encoding);
+    answer_adapter(k->rq, fits ? d->proxy : NULL);
+}
+
+static void on_caller_gone(void *arg, struct ir_request *rq)
+{
+    struct lookup *k = arg;
+    reg_direct_cancel(k->direct);
+    answer_adapter(rq, NULL);
+}
+
+static void find_deployed(struct locator *l, struct ir_request *rq, struct ib_str id)
+{
+    struct lookup *k = IB_ARENA_NEW(ir_request_arena(rq), struct lookup);
+    if (k) {
+        k->rq = rq;
+        k->direct = reg_adapter_direct_proxy(l->reg, id, REG_DIRECT_ACTIVATE, on_direct, k);
+    }
+    if (k && k->direct)
+        ir_request_on_cancel(rq, on_caller_gone, k);
+    else
+        answer_adapter(rq, NULL);
+}
+
 static void find_adapter_by_id(void *self, struct ir_request *rq, const struct Ice_Locator_findAdapterById_in *in)
 {
     struct locator *l = self;
-    if (!reg_catalog_adapter(l->reg->catalog, in->id) && !reg_catalog_group(l->reg->catalog, in->id)) {
+    if (reg_catalog_adapter(l->reg->catalog, in->id)) {
+        find_deployed(l, rq, in->id);
+    } else if (reg_catalog_group(l->reg->catalog, in->id)) {
+        reg_locate_group(l->reg, rq, in->id);
+    } else {
         find_dynamic(l, rq, in->id);
-        return;
     }
-    /* Its node has no session with this replica: known, but no endpoints now (icegrid-registry 4.3, 4.4). */
-    reg_trace(l->reg, REG_TRACE_LOCATOR, 1, "couldn't resolve adapter `%s': the node is not active", ib_cstr(in->id));
-    answer_adapter(rq, NULL);
 }
 
 /* --- the registry's own proxies

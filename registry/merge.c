@@ -2,6 +2,7 @@
 /* A definition after an update (icegrid-registry 10.6): keys removed, then set; servers by their resolved ids. */
 #include "descriptor.h"
 #include "instantiate.h"
+#include "names.h"
 #include "walk.h"
 
 #include <moulin/wire/codec.h>
@@ -12,33 +13,29 @@ struct merger {
     struct reg_resolver old, now; /* application scopes before and after */
 };
 
-static bool listed(const struct Ice_StringSeq *seq, struct ib_str s)
+static bool listed(const struct reg_names *names, struct ib_str s)
 {
-    for (size_t i = 0; i < seq->n; i++)
-        if (ib_str_eq(seq->v[i], s))
-            return true;
-    return false;
+    return reg_names_find(names, s) != SIZE_MAX;
 }
 
-/* Any dictionary with string keys: what remains of *dict, then what update sets. Entries are moved, not copied. */
+/* Any dictionary with string keys: what remains of *dict, then what update sets. Entries are moved, not copied. Both
+   are sorted, and so is the result. */
 static void merge_dict(struct merger *m, const struct iw_type *t, void *dict, const struct Ice_StringSeq *remove,
                        const void *update)
 {
     struct iw_seq *d = dict, out = {0, NULL};
     const struct iw_seq *set = update;
+    struct reg_names gone = reg_names_of(m->arena, remove);
     size_t step = t->entry_size;
     out.v = ib_arena_array(m->arena, d->n + set->n, step);
-    if (!out.v) {
+    if (!out.v || !gone.v) {
         reg_fault_nomem(&m->fault);
         return;
     }
     for (size_t i = 0; i < d->n; i++) {
         const char *entry = (const char *)d->v + i * step;
         const struct ib_str *key = (const struct ib_str *)(const void *)entry;
-        bool gone = listed(remove, *key);
-        for (size_t j = 0; j < set->n && !gone; j++)
-            gone = ib_str_eq(*(const struct ib_str *)(const void *)((const char *)set->v + j * step), *key);
-        if (!gone)
+        if (!listed(&gone, *key) && reg_sorted_find(t, set, *key) == SIZE_MAX)
             memcpy((char *)out.v + out.n++ * step, entry, step);
     }
     if (set->n)
@@ -53,19 +50,20 @@ static void merge_groups(struct merger *m, struct IceGrid_ReplicaGroupDescriptor
 {
     struct IceGrid_ReplicaGroupDescriptorSeq out = {
         0, IB_ARENA_ARRAY(m->arena, groups->n + u->replicaGroups.n, struct IceGrid_ReplicaGroupDescriptor)};
-    if (!out.v) {
+    struct reg_names gone = reg_names_of(m->arena, &u->removeReplicaGroups);
+    struct reg_names given = reg_names_new(m->arena, u->replicaGroups.n);
+    if (!out.v || !gone.v || !given.v) {
         reg_fault_nomem(&m->fault);
         return;
     }
-    for (size_t i = 0; i < u->replicaGroups.n; i++)
+    for (size_t i = 0; i < u->replicaGroups.n; i++) {
         out.v[out.n++] = u->replicaGroups.v[i];
-    for (size_t i = 0; i < groups->n; i++) {
-        bool gone = listed(&u->removeReplicaGroups, groups->v[i].id);
-        for (size_t j = 0; j < u->replicaGroups.n && !gone; j++)
-            gone = ib_str_eq(u->replicaGroups.v[j].id, groups->v[i].id);
-        if (!gone)
-            out.v[out.n++] = groups->v[i];
+        reg_names_add(&given, u->replicaGroups.v[i].id);
     }
+    reg_names_sort(&given);
+    for (size_t i = 0; i < groups->n; i++)
+        if (!listed(&gone, groups->v[i].id) && !listed(&given, groups->v[i].id))
+            out.v[out.n++] = groups->v[i];
     *groups = out;
 }
 
@@ -86,18 +84,19 @@ static void merge_instances(struct merger *m, struct reg_resolver *old, struct r
     const struct IceGrid_ServerInstanceDescriptorSeq *set = &u->serverInstances;
     struct IceGrid_ServerInstanceDescriptorSeq out = {
         0, IB_ARENA_ARRAY(m->arena, list->n + set->n, struct IceGrid_ServerInstanceDescriptor)};
-    struct Ice_StringSeq given = {0, IB_ARENA_ARRAY(m->arena, set->n, struct ib_str)};
-    if (!out.v || !given.v) {
+    struct reg_names given = reg_names_new(m->arena, set->n), gone = reg_names_of(m->arena, &u->removeServers);
+    if (!out.v || !given.v || !gone.v) {
         reg_fault_nomem(&m->fault);
         return;
     }
-    for (size_t i = 0; i < set->n; i++) {
-        given.v[given.n++] = reg_server_instance_id(now, &set->v[i]);
+    for (size_t i = 0; i < set->n && !m->fault.code; i++) {
+        reg_names_add(&given, reg_server_instance_id(now, &set->v[i]));
         out.v[out.n++] = set->v[i];
     }
+    reg_names_sort(&given);
     for (size_t i = 0; i < list->n && !m->fault.code; i++) {
         struct ib_str id = reg_server_instance_id(old, &list->v[i]);
-        if (m->fault.code || listed(&given, id) || listed(&u->removeServers, id))
+        if (m->fault.code || listed(&given, id) || listed(&gone, id))
             continue;
         check_same_id(now, id, reg_server_instance_id(now, &list->v[i]));
         out.v[out.n++] = list->v[i];
@@ -111,18 +110,19 @@ static void merge_servers(struct merger *m, struct reg_resolver *old, struct reg
     const struct IceGrid_ServerDescriptorSeq *set = &u->servers;
     struct IceGrid_ServerDescriptorSeq out = {
         0, IB_ARENA_ARRAY(m->arena, list->n + set->n, struct IceGrid_ServerDescriptor *)};
-    struct Ice_StringSeq given = {0, IB_ARENA_ARRAY(m->arena, set->n, struct ib_str)};
-    if (!out.v || !given.v) {
+    struct reg_names given = reg_names_new(m->arena, set->n), gone = reg_names_of(m->arena, &u->removeServers);
+    if (!out.v || !given.v || !gone.v) {
         reg_fault_nomem(&m->fault);
         return;
     }
-    for (size_t i = 0; i < set->n; i++) {
-        given.v[given.n++] = reg_server_def_id(now, set->v[i]);
+    for (size_t i = 0; i < set->n && !m->fault.code; i++) {
+        reg_names_add(&given, reg_server_def_id(now, set->v[i]));
         out.v[out.n++] = set->v[i];
     }
+    reg_names_sort(&given);
     for (size_t i = 0; i < list->n && !m->fault.code; i++) {
         struct ib_str id = reg_server_def_id(old, list->v[i]);
-        if (m->fault.code || listed(&given, id) || listed(&u->removeServers, id))
+        if (m->fault.code || listed(&given, id) || listed(&gone, id))
             continue;
         check_same_id(now, id, reg_server_def_id(now, list->v[i]));
         out.v[out.n++] = list->v[i];
@@ -168,29 +168,27 @@ static void merge_nodes(struct merger *m, struct IceGrid_NodeDescriptorDict *nod
 {
     struct IceGrid_NodeDescriptorDict set = {
         0, IB_ARENA_ARRAY(m->arena, u->nodes.n, struct IceGrid_NodeDescriptorDict_entry)};
-    if (!set.v) {
+    struct reg_names seen = reg_names_new(m->arena, u->nodes.n);
+    if (!set.v || !seen.v) {
         reg_fault_nomem(&m->fault);
         return;
     }
+    for (size_t i = 0; i < u->nodes.n; i++)
+        reg_names_add(&seen, u->nodes.v[i].name);
+    reg_names_sort(&seen);
     for (size_t i = 0; i < u->nodes.n && !m->fault.code; i++) {
         const struct IceGrid_NodeUpdateDescriptor *nu = &u->nodes.v[i];
-        const struct IceGrid_NodeDescriptor *before = NULL;
-        struct IceGrid_NodeDescriptorDict_entry *e = NULL;
-        for (size_t j = 0; j < nodes->n && !before; j++)
-            if (ib_str_eq(nodes->v[j].key, nu->name))
-                before = &nodes->v[j].value;
-        for (size_t j = 0; j < set.n && !e; j++)
-            if (ib_str_eq(set.v[j].key, nu->name))
-                e = &set.v[j];
-        if (!e) {
-            e = &set.v[set.n++];
-            e->key = nu->name;
-            if (before)
-                e->value = *before;
-        }
-        struct IceGrid_NodeDescriptor was = e->value;
-        merge_node(m, before ? &was : NULL, &e->value, nu);
+        if (reg_names_find(&seen, nu->name) != i)
+            continue; /* named twice: the first counts, as in ZeroC's */
+        size_t at = reg_sorted_find(&IceGrid_NodeDescriptorDict_type, nodes, nu->name);
+        const struct IceGrid_NodeDescriptor *before = at == SIZE_MAX ? NULL : &nodes->v[at].value;
+        struct IceGrid_NodeDescriptorDict_entry *e = &set.v[set.n++];
+        e->key = nu->name;
+        if (before)
+            e->value = *before;
+        merge_node(m, before, &e->value, nu);
     }
+    iw_dict_sort(&IceGrid_NodeDescriptorDict_type, &set);
     merge_dict(m, &IceGrid_NodeDescriptorDict_type, nodes, &u->removeNodes, &set);
 }
 
@@ -227,10 +225,55 @@ int reg_descriptor_merge(const struct IceGrid_ApplicationDescriptor *old,
     int rc = iw_copy(&IceGrid_ApplicationDescriptor_type, old, arena, &now);
     if (!rc)
         rc = iw_copy(&IceGrid_ApplicationUpdateDescriptor_type, update, arena, &u);
+    if (!rc)
+        rc = reg_sort_dicts(&IceGrid_ApplicationUpdateDescriptor_type, &u);
     if (rc)
         return ib_err_set(err, rc, "%s", ib_err_text(rc));
     merge(&m, old, &now, &u);
     if (!m.fault.code)
         *out = now;
     return m.fault.code;
+}
+
+/* --- one more instance -------------------------------------------------------------------------------------------- */
+
+static struct IceGrid_NodeDescriptor *get_node(struct IceGrid_NodeDescriptorDict *nodes, struct ib_str name,
+                                               struct ib_arena *arena)
+{
+    size_t at = reg_sorted_find(&IceGrid_NodeDescriptorDict_type, nodes, name);
+    if (at != SIZE_MAX)
+        return &nodes->v[at].value;
+    struct IceGrid_NodeDescriptorDict more = {
+        nodes->n, IB_ARENA_ARRAY(arena, nodes->n + 1, struct IceGrid_NodeDescriptorDict_entry)};
+    if (!more.v)
+        return NULL;
+    if (nodes->n)
+        memcpy(more.v, nodes->v, nodes->n * sizeof(*more.v));
+    more.v[more.n++].key = name;
+    iw_dict_sort(&IceGrid_NodeDescriptorDict_type, &more);
+    *nodes = more;
+    return &nodes->v[reg_sorted_find(&IceGrid_NodeDescriptorDict_type, nodes, name)].value;
+}
+
+int reg_descriptor_instantiate(const struct IceGrid_ApplicationDescriptor *old, struct ib_str node,
+                               const struct IceGrid_ServerInstanceDescriptor *instance, struct ib_arena *arena,
+                               struct IceGrid_ApplicationDescriptor *out, struct ib_err *err)
+{
+    struct IceGrid_ApplicationDescriptor now;
+    struct IceGrid_ServerInstanceDescriptorSeq list = {0};
+    struct IceGrid_NodeDescriptor *to = NULL;
+    struct ib_str name = ib_arena_str(arena, node);
+    if (name.p && iw_copy(&IceGrid_ApplicationDescriptor_type, old, arena, &now) == 0)
+        to = get_node(&now.nodes, name, arena);
+    if (to)
+        list.v = IB_ARENA_ARRAY(arena, to->serverInstances.n + 1, struct IceGrid_ServerInstanceDescriptor);
+    if (!list.v ||
+        iw_copy(&IceGrid_ServerInstanceDescriptor_type, instance, arena, &list.v[to->serverInstances.n]) != 0)
+        return ib_err_set(err, IB_ENOMEM, "%s", ib_err_text(IB_ENOMEM));
+    list.n = to->serverInstances.n + 1;
+    if (list.n > 1)
+        memcpy(list.v, to->serverInstances.v, (list.n - 1) * sizeof(*list.v));
+    to->serverInstances = list;
+    *out = now;
+    return 0;
 }

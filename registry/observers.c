@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The observers of one admin session: each gets what there is, then every change, in order, one call at a time; one
-   that fails or falls too far behind is forgotten (icegrid-registry 8.2). */
+/* The observers of one admin session: each gets what there is, then every change, in order, one call at a time. One
+   that fails is forgotten (icegrid-registry 8.2); one that falls too far behind is told anew what there is. */
+#include "channel.h"
+#include "nodes.h"
 #include "sessions.h"
 
 #include <stdio.h>
@@ -21,18 +23,20 @@ struct pending {
 struct slot {
     struct reg_observers *all;
     struct ib_arena arena; /* of proxy */
-    struct iw_proxy *proxy; /* NULL: nobody observes */
+    struct reg_subscriber sub;
     struct ib_list queue; /* pending.node; the first is on its way when call is set */
-    size_t n;
     struct ir_call *call;
 };
 
 struct reg_observers {
     struct reg *reg;
     struct reg_observer observer;
+    struct reg_node_observer nodes;
     struct ir_conn *conn; /* calls go over it; NULL: to the proxies' endpoints */
     struct ir_conn_hook hook; /* on conn: a session of a router may outlive it */
     int32_t timeout_ms;
+    struct ic_deferred kick; /* the first calls, after the answer: who subscribes may have one thread for both */
+    bool starting; /* until then */
     struct slot slots[REG_TOPIC_MAX];
 };
 
@@ -45,15 +49,19 @@ static void pending_free(struct pending *p)
     free(p);
 }
 
-static void slot_end(struct slot *s)
+/* why: it has failed; NULL: it is no longer wanted. */
+static void slot_end(struct slot *s, const char *why)
 {
+    if (s->sub.proxy != NULL)
+        reg_unsubscribed(&s->sub, why);
     if (s->call != NULL)
         ir_call_cancel(s->call);
     s->call = NULL;
     while (!ib_list_empty(&s->queue))
         pending_free(IB_CONTAINER(s->queue.next, struct pending, node));
-    s->n = 0;
-    s->proxy = NULL;
+    s->sub.waiting = 0;
+    s->sub.calling = false;
+    s->sub.proxy = NULL;
     ib_arena_fini(&s->arena);
 }
 
@@ -62,13 +70,16 @@ static void send_first(struct slot *s);
 static void on_reply(void *arg, const struct ir_result *r)
 {
     struct slot *s = arg;
+    char text[300];
 
     s->call = NULL;
+    s->sub.calling = false;
     if (r->outcome != IR_SUCCESS) {
-        slot_end(s);
+        slot_end(s, ir_result_text(r, text, sizeof(text)));
         return;
     }
-    s->n--;
+    s->sub.waiting--;
+    s->sub.delivered++;
     pending_free(IB_CONTAINER(s->queue.next, struct pending, node));
     send_first(s);
 }
@@ -91,20 +102,21 @@ static void send_first(struct slot *s)
         snprintf(serial, sizeof(serial), "%d", p->serial);
         context[options.n_context++] = (struct ir_context_entry){IB_STR("serial"), ib_str(serial)};
     }
-    s->call = ir_call(s->all->reg->rt, s->proxy, p->op, &options, p->in, on_reply, s);
+    s->call = ir_call(s->all->reg->rt, s->sub.proxy, p->op, &options, p->in, on_reply, s);
+    s->sub.calling = s->call != NULL;
     if (s->call == NULL)
-        slot_end(s);
+        slot_end(s, "out of memory");
 }
 
 static void enqueue(struct slot *s, const struct iw_op *op, const void *in, int32_t serial, int64_t db_serial)
 {
     struct pending *p;
 
-    if (s->proxy == NULL)
+    if (s->sub.proxy == NULL)
         return;
-    p = s->n < MAX_PENDING ? calloc(1, sizeof(*p)) : NULL;
+    p = calloc(1, sizeof(*p));
     if (p == NULL) {
-        slot_end(s);
+        slot_end(s, "out of memory");
         return;
     }
     ib_list_init(&p->node);
@@ -115,11 +127,11 @@ static void enqueue(struct slot *s, const struct iw_op *op, const void *in, int3
     p->in = ib_arena_alloc(&p->arena, op->in->size);
     if (p->in == NULL || iw_copy(op->in, in, &p->arena, p->in) != 0) {
         pending_free(p);
-        slot_end(s);
+        slot_end(s, "out of memory");
         return;
     }
     ib_list_append(&s->queue, &p->node);
-    if (s->n++ == 0)
+    if (s->sub.waiting++ == 0 && !s->all->starting)
         send_first(s);
 }
 
@@ -190,13 +202,20 @@ static int init_registries(struct reg *reg, struct slot *s, struct ib_arena *are
     return 0;
 }
 
-/* No node has a session with this registry: nodes come with the node role. */
+/* Those that have told what they run (internal 14). */
 static int init_nodes(struct reg *reg, struct slot *s, struct ib_arena *arena)
 {
-    static const struct IceGrid_NodeObserver_nodeInit_in none;
+    struct IceGrid_NodeObserver_nodeInit_in in = {0};
+    struct reg_node **nodes;
+    size_t n = reg_nodes_list(reg, arena, &nodes);
 
-    (void)arena;
-    enqueue(s, &IceGrid_NodeObserver_nodeInit_op, &none, reg_topic_serial(reg, REG_TOPIC_NODE), 0);
+    if (n == SIZE_MAX || (in.nodes.v = IB_ARENA_ARRAY(arena, n, struct IceGrid_NodeDynamicInfo)) == NULL)
+        return IB_ENOMEM;
+    for (size_t i = 0; i < n; i++) {
+        if (nodes[i]->up && reg_node_dynamic(nodes[i], arena, &in.nodes.v[in.nodes.n++]) != 0)
+            return IB_ENOMEM;
+    }
+    enqueue(s, &IceGrid_NodeObserver_nodeInit_op, &in, reg_topic_serial(reg, REG_TOPIC_NODE), 0);
     return 0;
 }
 
@@ -214,8 +233,27 @@ static void slot_init(struct reg_observers *o, enum reg_topic topic)
 
     ib_arena_init(&arena, 0);
     if (inits[topic](o->reg, &o->slots[topic], &arena) != 0)
-        slot_end(&o->slots[topic]);
+        slot_end(&o->slots[topic], "out of memory");
     ib_arena_fini(&arena);
+}
+
+/* What waits is dropped: the new list says it all. True when it was too much. */
+static bool start_over(struct reg_observers *o, enum reg_topic topic)
+{
+    struct slot *s = &o->slots[topic];
+    struct ib_list *on_its_way = s->call != NULL ? s->queue.next : NULL;
+
+    if (s->sub.waiting < MAX_PENDING)
+        return false;
+    IB_LIST_FOREACH_SAFE(node, &s->queue)
+    {
+        if (node == on_its_way)
+            continue;
+        pending_free(IB_CONTAINER(node, struct pending, node));
+        s->sub.waiting--;
+    }
+    slot_init(o, topic);
+    return true;
 }
 
 /* --- what changes ------------------------------------------------------------------------------------------------- */
@@ -275,12 +313,45 @@ static void on_registry_event(struct slot *s, const struct reg_event *ev)
                 &(struct IceGrid_RegistryObserver_registryDown_in){.name = ev->name}, -1, 0);
 }
 
+static void on_node_up(struct slot *s, const struct reg_node *node)
+{
+    struct IceGrid_NodeObserver_nodeUp_in in;
+    struct ib_arena arena;
+
+    ib_arena_init(&arena, 0);
+    if (reg_node_dynamic(node, &arena, &in.node) == 0)
+        enqueue(s, &IceGrid_NodeObserver_nodeUp_op, &in, -1, 0);
+    else
+        slot_end(s, "out of memory");
+    ib_arena_fini(&arena);
+}
+
+static void on_node_event(struct reg_node_observer *observer, const struct reg_node_event *ev)
+{
+    struct reg_observers *o = IB_CONTAINER(observer, struct reg_observers, nodes);
+    struct slot *s = &o->slots[REG_TOPIC_NODE];
+
+    if (s->sub.proxy == NULL || ev->node == NULL || !ev->node->up || start_over(o, REG_TOPIC_NODE))
+        return;
+    if (ev->kind == REG_NODE_UP)
+        on_node_up(s, ev->node);
+    else if (ev->kind == REG_NODE_DOWN)
+        enqueue(s, &IceGrid_NodeObserver_nodeDown_op, &(struct IceGrid_NodeObserver_nodeDown_in){.name = ev->name}, -1,
+                0);
+    else if (ev->kind == REG_NODE_SERVER)
+        enqueue(s, &IceGrid_NodeObserver_updateServer_op,
+                &(struct IceGrid_NodeObserver_updateServer_in){.node = ev->name, .updatedInfo = *ev->server}, -1, 0);
+    else if (ev->kind == REG_NODE_ADAPTER)
+        enqueue(s, &IceGrid_NodeObserver_updateAdapter_op,
+                &(struct IceGrid_NodeObserver_updateAdapter_in){.node = ev->name, .updatedInfo = *ev->adapter}, -1, 0);
+}
+
 static void on_event(struct reg_observer *observer, const struct reg_event *ev)
 {
     struct reg_observers *o = IB_CONTAINER(observer, struct reg_observers, observer);
     struct slot *s = &o->slots[ev->topic];
 
-    if (s->proxy == NULL)
+    if (s->sub.proxy == NULL || start_over(o, (enum reg_topic)ev->topic))
         return;
     switch (ev->kind) {
     case REG_EV_APPS_INIT:
@@ -308,7 +379,7 @@ static void on_conn_close(struct ir_conn_hook *hook, struct ir_conn *conn, const
     (void)conn;
     (void)why;
     for (size_t i = 0; i < REG_TOPIC_MAX; i++)
-        slot_end(&o->slots[i]);
+        slot_end(&o->slots[i], NULL);
     o->conn = NULL;
 }
 
@@ -330,8 +401,20 @@ static struct reg_observers *make(struct reg_session *s)
         ib_list_init(&o->slots[i].queue);
     }
     reg_observe(o->reg, &o->observer);
+    o->nodes.event = on_node_event;
+    reg_nodes_observe(o->reg, &o->nodes);
     s->observers = o;
     return o;
+}
+
+static void begin(void *arg)
+{
+    struct reg_observers *o = arg;
+
+    o->starting = false;
+    for (size_t i = 0; i < REG_TOPIC_MAX; i++)
+        if (!ib_list_empty(&o->slots[i].queue))
+            send_first(&o->slots[i]);
 }
 
 int reg_observers_set(struct reg_session *s, struct iw_proxy *const prx[REG_TOPIC_MAX], struct ir_conn *conn)
@@ -341,23 +424,27 @@ int reg_observers_set(struct reg_session *s, struct iw_proxy *const prx[REG_TOPI
     if (o == NULL)
         return IB_ENOMEM;
     for (size_t i = 0; i < REG_TOPIC_MAX; i++)
-        slot_end(&o->slots[i]);
+        slot_end(&o->slots[i], NULL);
     ir_conn_off_close(&o->hook);
     o->conn = conn;
     if (conn != NULL)
         ir_conn_on_close(conn, &o->hook);
     o->timeout_ms = s->timeout_s > 0 ? s->timeout_s * 1000 : 30000;
+    o->starting = true;
+    ic_loop_defer(o->reg->loop, &o->kick, begin, o);
     for (size_t i = 0; i < REG_TOPIC_MAX; i++) {
         struct slot *slot = &o->slots[i];
 
         if (prx[i] == NULL)
             continue;
-        slot->proxy = iw_proxy_copy(prx[i], &slot->arena);
-        if (slot->proxy == NULL)
+        struct iw_proxy *copy = iw_proxy_copy(prx[i], &slot->arena);
+        if (copy == NULL)
             return IB_ENOMEM;
         /* Always twoway and in encoding 1.1, whatever the proxy says (8.2). */
-        slot->proxy->mode = IW_TWOWAY;
-        slot->proxy->encoding = IW_ENCODING_1_1;
+        copy->mode = IW_TWOWAY;
+        copy->encoding = IW_ENCODING_1_1;
+        slot->sub = (struct reg_subscriber){.reg = o->reg, .topic = (enum reg_topic)i, .proxy = copy};
+        reg_subscribed(&slot->sub);
         slot_init(o, (enum reg_topic)i);
     }
     return 0;
@@ -368,8 +455,10 @@ void reg_observers_free(struct reg_observers *o)
     if (o == NULL)
         return;
     reg_unobserve(&o->observer);
+    reg_nodes_unobserve(&o->nodes);
+    ic_loop_undefer(o->reg->loop, &o->kick);
     ir_conn_off_close(&o->hook);
     for (size_t i = 0; i < REG_TOPIC_MAX; i++)
-        slot_end(&o->slots[i]);
+        slot_end(&o->slots[i], NULL);
     free(o);
 }

@@ -8,11 +8,17 @@
 #define PROPERTIES_MAX 100000
 #define REFERENCE_DEPTH 64
 
-/* The named sets being expanded, innermost first. */
-struct path {
+/* The sets with references of their own that one list of references has led to. None may come twice, even where it
+   makes no circle: ZeroC's registries refuse it, and they may be this one's slaves. */
+struct seen {
     struct ib_str name;
-    const struct path *outer;
-    int depth;
+    struct seen *next;
+};
+
+struct expansion {
+    struct reg_properties *out;
+    struct reg_resolver *place; /* where the list of references stands */
+    struct seen *seen;
 };
 
 struct ib_str reg_property(const struct IceGrid_PropertyDescriptorSeq *p, const char *name)
@@ -44,84 +50,113 @@ static void add(struct reg_properties *p, struct reg_resolver *r, struct ib_str 
     p->seq.v[p->seq.n++] = (struct IceGrid_PropertyDescriptor){name, value};
 }
 
-static const struct IceGrid_PropertySetDescriptor *find(const struct IceGrid_PropertySetDescriptorDict *d,
-                                                        struct ib_str name)
+/* Looked up from the place of use; its texts were substituted in the scope of its own home. */
+static const struct IceGrid_PropertySetDescriptor *find(const struct reg_resolver *place, struct ib_str name)
 {
-    for (size_t i = 0; i < d->n; i++)
-        if (ib_str_eq(d->v[i].key, name))
-            return &d->v[i].value;
+    const struct IceGrid_PropertySetDescriptorDict *scopes[] = {place->node_sets, place->app_sets};
+    for (size_t i = 0; i < 2; i++) {
+        size_t at = scopes[i] ? reg_sorted_find(&IceGrid_PropertySetDescriptorDict_type, scopes[i], name) : SIZE_MAX;
+        if (at != SIZE_MAX)
+            return &scopes[i]->v[at].value;
+    }
     return NULL;
 }
 
-static void append(struct reg_properties *p, struct reg_resolver *place, struct reg_resolver *scope,
-                   const struct IceGrid_PropertySetDescriptor *set, const struct path *outer);
-
-/* Looked up from the place of use, substituted in the scope of the set's own home. */
-static void append_reference(struct reg_properties *p, struct reg_resolver *place, struct ib_str name,
-                             const struct path *outer)
+static bool see(struct expansion *x, struct ib_str name)
 {
-    struct path here = {name, outer, outer ? outer->depth + 1 : 1};
-    struct reg_resolver home = *place;
-    if (!reg_fault_work(place->fault))
-        return;
-    for (const struct path *up = outer; up; up = up->outer) {
-        if (up->depth && ib_str_eq(up->name, name)) {
-            reg_resolver_fail(place, "detected circular dependency with property reference `%s'", ib_cstr(name));
-            return;
+    for (const struct seen *s = x->seen; s; s = s->next) {
+        if (!reg_fault_work(x->place->fault))
+            return false;
+        if (ib_str_eq(s->name, name)) {
+            reg_resolver_fail(x->place, "detected circular dependency with property reference `%s'", ib_cstr(name));
+            return false;
         }
     }
-    if (here.depth > REFERENCE_DEPTH) {
-        reg_resolver_fail(place, "property references are nested more than %d deep", REFERENCE_DEPTH);
-        return;
+    struct seen *s = IB_ARENA_NEW(x->place->arena, struct seen);
+    if (!s) {
+        reg_fault_nomem(x->place->fault);
+        return false;
     }
-    home.server = home.service = (struct ib_str){NULL, 0};
-    home.parameters = NULL;
-    home.session = false;
-    const struct IceGrid_PropertySetDescriptor *set = NULL;
-    if (place->node_desc)
-        set = find(&place->node_desc->propertySets, name);
-    if (!set) {
-        set = find(&place->app->propertySets, name);
-        home.node_desc = NULL;
-        home.node = (struct ib_str){NULL, 0};
-    }
-    if (set)
-        append(p, place, &home, set, &here);
-    else
-        reg_resolver_fail(place, "invalid reference to property set, property set `%s' doesn't exist", ib_cstr(name));
+    *s = (struct seen){name, x->seen};
+    x->seen = s;
+    return true;
 }
 
-static void append(struct reg_properties *p, struct reg_resolver *place, struct reg_resolver *scope,
-                   const struct IceGrid_PropertySetDescriptor *set, const struct path *outer)
+static void append_references(struct expansion *x, const struct Ice_StringSeq *references, int depth)
 {
-    struct ib_str name_of = IB_STR("property name"), value_of = IB_STR("property value");
-    for (size_t i = 0; i < set->references.n && !place->fault->code; i++)
-        append_reference(p, place, set->references.v[i], outer);
-    if (outer) {
-        name_of = ib_arena_printf(place->arena, "property set `%s' property name", ib_cstr(outer->name));
-        value_of = ib_arena_printf(place->arena, "property set `%s' property value", ib_cstr(outer->name));
-        if (!name_of.p || !value_of.p) {
-            reg_fault_nomem(place->fault);
+    struct reg_fault *fault = x->place->fault;
+    if (depth > REFERENCE_DEPTH)
+        reg_resolver_fail(x->place, "property references are nested more than %d deep", REFERENCE_DEPTH);
+    for (size_t i = 0; i < references->n && !fault->code && reg_fault_work(fault); i++) {
+        const struct IceGrid_PropertySetDescriptor *set = find(x->place, references->v[i]);
+        if (!set) {
+            reg_resolver_fail(x->place, "invalid reference to property set, property set `%s' doesn't exist",
+                              ib_cstr(references->v[i]));
             return;
         }
-    }
-    for (size_t i = 0; i < set->properties.n && !place->fault->code; i++) {
-        struct ib_str name = reg_text(scope, name_of.p, set->properties.v[i].name);
-        add(p, place, name, reg_text(scope, value_of.p, set->properties.v[i].value));
+        if (set->references.n && see(x, references->v[i]))
+            append_references(x, &set->references, depth + 1);
+        for (size_t j = 0; j < set->properties.n && !fault->code; j++)
+            add(x->out, x->place, set->properties.v[j].name, set->properties.v[j].value);
     }
 }
 
 void reg_properties_append(struct reg_properties *p, struct reg_resolver *r,
                            const struct IceGrid_PropertySetDescriptor *set)
 {
-    append(p, r, r, set, NULL);
+    struct expansion x = {p, r, NULL};
+    append_references(&x, &set->references, 1);
+    for (size_t i = 0; i < set->properties.n && !r->fault->code; i++) {
+        struct ib_str name = reg_text(r, "property name", set->properties.v[i].name);
+        add(p, r, name, reg_text(r, "property value", set->properties.v[i].value));
+    }
 }
 
-void reg_check_property_sets(struct reg_resolver *r, const struct IceGrid_PropertySetDescriptorDict *sets)
+/* --- named sets ----------------------------------------------------------------------------------------------------
+ */
+
+static void substitute_set(struct reg_resolver *r, struct ib_str id, const struct IceGrid_PropertySetDescriptor *in,
+                           struct IceGrid_PropertySetDescriptor *out)
 {
+    struct ib_str reference = ib_arena_printf(r->arena, "property set `%s' reference", ib_cstr(id));
+    struct ib_str name = ib_arena_printf(r->arena, "property set `%s' property name", ib_cstr(id));
+    struct ib_str value = ib_arena_printf(r->arena, "property set `%s' property value", ib_cstr(id));
+    out->properties.v = IB_ARENA_ARRAY(r->arena, in->properties.n, struct IceGrid_PropertyDescriptor);
+    if (!reference.p || !name.p || !value.p || !out->properties.v) {
+        reg_fault_nomem(r->fault);
+        return;
+    }
+    out->references = reg_texts(r, reference.p, &in->references, false);
+    for (size_t i = 0; i < in->properties.n && !r->fault->code; i++) {
+        struct IceGrid_PropertyDescriptor *p = &out->properties.v[out->properties.n++];
+        p->name = reg_text(r, name.p, in->properties.v[i].name);
+        p->value = reg_text(r, value.p, in->properties.v[i].value);
+    }
+}
+
+const struct IceGrid_PropertySetDescriptorDict *
+reg_substitute_property_sets(struct reg_resolver *r, const struct IceGrid_PropertySetDescriptorDict *sets)
+{
+    struct IceGrid_PropertySetDescriptorDict *out = IB_ARENA_NEW(r->arena, struct IceGrid_PropertySetDescriptorDict);
+    if (out)
+        out->v = IB_ARENA_ARRAY(r->arena, sets->n, struct IceGrid_PropertySetDescriptorDict_entry);
+    if (!out || !out->v) {
+        reg_fault_nomem(r->fault);
+        return NULL;
+    }
     for (size_t i = 0; i < sets->n && !r->fault->code; i++) {
+        struct IceGrid_PropertySetDescriptorDict_entry *e = &out->v[out->n++];
+        e->key = sets->v[i].key;
+        substitute_set(r, e->key, &sets->v[i].value, &e->value);
+    }
+    return out;
+}
+
+void reg_check_references(struct reg_resolver *r, const struct IceGrid_PropertySetDescriptorDict *sets)
+{
+    for (size_t i = 0; sets && i < sets->n && !r->fault->code; i++) {
         struct reg_properties unused = {0};
-        struct path here = {sets->v[i].key, NULL, 0}; /* only named for faults: not yet referred to */
-        append(&unused, r, r, &sets->v[i].value, &here);
+        struct expansion x = {&unused, r, NULL};
+        append_references(&x, &sets->v[i].value.references, 1);
     }
 }

@@ -13,14 +13,19 @@
 #include <moulin/registry/registry.h>
 #include <slice/registry.h>
 
+#include "activation.h"
+#include "site_filter.h"
+#include "rival.h"
 #include "sessions.h"
 #include "slices.h"
 #include "well_known.h"
 
 /* In order of start. What needs nobody else comes first. */
 static const struct reg_part *const parts[] = {
-    &reg_locator_part,  &reg_locator_registry_part, &reg_query_part,
-    &reg_internal_part, &reg_replica_part,          &reg_sessions_part,
+    &reg_channel_part,       &reg_traces_part,      &reg_nodes_part,   &reg_deployment_part,
+    &reg_activation_part,    &reg_site_filter_part, &reg_locator_part, &reg_locator_registry_part,
+    &reg_query_part,         &reg_internal_part,    &reg_replica_part, &reg_sessions_part,
+    &reg_user_accounts_part, &reg_discovery_part,   &reg_rival_part,
 };
 #define PARTS (sizeof parts / sizeof *parts)
 
@@ -137,10 +142,13 @@ void reg_ready(struct reg *reg)
     reg->ready = true;
     ir_adapter_activate(reg->server, NULL, NULL);
     ir_adapter_activate(reg->client, NULL, NULL);
+    if (reg->discovery)
+        ir_adapter_activate(reg->discovery, NULL, NULL);
     if (reg->session_manager)
         ir_adapter_activate(reg->session_manager, NULL, NULL);
     if (reg->admin_session_manager)
         ir_adapter_activate(reg->admin_session_manager, NULL, NULL);
+    reg_nodes_recall(reg);
 }
 
 static int start(struct reg *reg, struct ir_properties *props, const struct reg_options *opt, struct ib_err *err)
@@ -154,13 +162,19 @@ static int start(struct reg *reg, struct ir_properties *props, const struct reg_
     }
     reg->log = ir_runtime_log(reg->rt);
     warn_session_managers(reg);
-    rc = make_adapters(reg, err);
+    rc = reg_not_running_yet(reg, err);
+    if (!rc)
+        rc = make_adapters(reg, err);
     if (!rc)
         rc = open_database(reg, err);
     if (!rc)
         rc = start_parts(reg, err);
+    if (!rc)
+        rc = reg_rival_check(reg, err);
     if (!rc && reg->cfg.init_from.n)
         rc = reg_init_from_replica(reg, err);
+    if (!rc)
+        rc = reg_promote(reg, err);
     if (rc)
         return rc;
     ir_adapter_activate(reg->internal, NULL, NULL);
@@ -187,6 +201,7 @@ struct reg *reg_start(struct ic_loop *loop, const struct ir_properties *props, i
     reg->loop = loop;
     ib_arena_init(&reg->arena, 0);
     ib_list_init(&reg->observers);
+    reg->topic_serial[REG_TOPIC_REGISTRY] = 1; /* it has told itself of its own coming, as the original does */
     if (start(reg, copy, &opt, err) == 0)
         return reg;
     reg_free(reg);
@@ -218,10 +233,20 @@ static void runtime_stopped(void *arg)
     s->done(s->arg);
 }
 
+/* Whoever waits for a node is told, while answers are still possible: an unanswered request would never end. */
+static void end_waits(struct reg *reg)
+{
+    reg_site_filters_end(reg);
+    reg_activations_end(reg);
+    reg_deployments_end(reg);
+    reg_nodes_end(reg);
+}
+
 static void session_ended(void *arg)
 {
     struct stop *s = arg;
     reg_sessions_end(s->reg);
+    end_waits(s->reg);
     reg_changes_stop(s->reg->changes);
     ir_runtime_shutdown(s->reg->rt, runtime_stopped, s);
 }
@@ -245,6 +270,7 @@ void reg_free(struct reg *reg)
     if (!reg)
         return;
     reg->stopping = true;
+    end_waits(reg);
     if (reg->changes)
         reg_changes_stop(reg->changes); /* answers are still possible: the parts and the runtime live */
     stop_parts(reg);
@@ -317,6 +343,11 @@ void reg_throw_deployment(struct ir_request *rq, const char *fmt, ...)
     IceGrid_DeploymentException_throw(rq, &ex);
 }
 
+bool reg_writable(const struct reg *reg)
+{
+    return reg->cfg.master && !reg->cfg.read_only && !reg_rival_doubt(reg);
+}
+
 bool reg_refuse_write(struct reg *reg, struct ir_request *rq)
 {
     if (reg_writable(reg))
@@ -353,7 +384,7 @@ static void service_reload(void *state)
 {
     struct reg *reg = state;
     struct ib_err err = {0};
-    if (ir_runtime_reload_tls(reg->rt, &err))
+    if (ir_runtime_reload_tls(reg->rt, NULL, &err))
         ib_log_error(reg->log, "cannot reload the certificates: %s", err.text);
 }
 
@@ -362,7 +393,8 @@ const struct ir_service reg_service = {
     .usage = "--nowarn             Don't print any security warnings.\n"
              "--readonly           Start the master registry in read-only mode.\n"
              "--initdb-from-replica REPLICA\n"
-             "                     Initialize the database from the given replica.\n",
+             "                     Initialize the database from the given replica.\n"
+             "moulin registry backup|restore|verify|export|import: see moulin registry backup --help.\n",
     .start = service_start,
     .stop = service_stop,
     .free = service_free,

@@ -28,9 +28,11 @@ struct reg {
     struct reg_changes *changes; /* owns */
     struct ir_adapter *internal, *server, *client; /* own */
     struct ir_adapter *session_manager, *admin_session_manager; /* NULL unless configured */
+    struct ir_adapter *discovery; /* discovery.c owns it; NULL without */
     struct ib_list observers; /* struct reg_observer */
     int32_t topic_serial[REG_TOPIC_MAX];
     int64_t db_serial[REG_SERIALS];
+    int64_t settled[REG_SERIALS]; /* as in struct reg_store_facts; a master's are its db_serial */
     struct reg_replication *replication; /* slaves' sessions; part of reg_internal_part */
     void *parts[16]; /* state of each entry of the parts table, by index */
     bool stopping, ready;
@@ -40,8 +42,14 @@ struct reg {
 void reg_ready(struct reg *reg); /* activates what clients talk to; once */
 void reg_quit(struct reg *reg); /* Admin.shutdown: the process ends gracefully */
 
+/* already_running.c: fails when a registry answers on our client endpoints; runs the loop until it is known. */
+int reg_not_running_yet(struct reg *reg, struct ib_err *err) IB_MUST_CHECK;
 /* init_replica.c: --initdb-from-replica; runs the loop until it is done. */
 int reg_init_from_replica(struct reg *reg, struct ib_err *err) IB_MUST_CHECK;
+
+/* promotion.c: the database notes under which replica name it is used; a slave's under the name Master goes on with serials
+   out of reach of the old master's. Runs the loop until it is on disk. */
+int reg_promote(struct reg *reg, struct ib_err *err) IB_MUST_CHECK;
 
 /* replica_session.c: start and orderly end of this replica's place among the others. done may be called from inside. */
 void reg_replica_begin(struct reg *reg);
@@ -56,14 +64,13 @@ struct reg_part {
     void (*stop)(void *state); /* frees it; open requests are answered by the runtime's end */
 };
 extern const struct reg_part reg_locator_part, reg_locator_registry_part, reg_query_part, reg_well_known_part,
-    reg_internal_part, reg_replica_part;
+    reg_internal_part, reg_replica_part, reg_user_accounts_part, reg_discovery_part, reg_traces_part,
+    reg_channel_part;
 /* state of a part; NULL when it is not running */
 void *reg_part_state(const struct reg *reg, const struct reg_part *part);
 
-static inline bool reg_writable(const struct reg *reg)
-{
-    return reg->cfg.master && !reg->cfg.read_only;
-}
+/* A master, not read-only, and sure to be the only one. */
+bool reg_writable(const struct reg *reg);
 
 /* {name, instance name}; strings must outlive the use, literals mostly. */
 static inline struct iw_identity reg_identity(const struct reg *reg, const char *name)

@@ -83,8 +83,6 @@ static void accepted(struct login *l)
 static void on_verdict(void *arg, const struct auth_answer *a)
 {
     struct login *l = arg;
-    char user[200];
-
     switch (a->verdict) {
     case AUTH_ACCEPTED:
         accepted(l);
@@ -95,8 +93,9 @@ static void on_verdict(void *arg, const struct auth_answer *a)
                                                 &(struct IceGrid_PermissionDeniedException){.reason = a->reason});
         break;
     case AUTH_FAILED:
-        reg_trace(l->ss->reg, REG_TRACE_SESSION, 1, "exception while verifying `%s' with the permissions verifier:\n%s",
-                  ib_log_escape(l->user, user, sizeof(user)), a->err.text);
+        reg_trace(l->ss->reg, REG_TRACE_SESSION, 1,
+                  "exception while verifying password with %s permission verifier:\n%s",
+                  l->kind == REG_ADMIN_SESSION ? "admin" : "client", a->err.text);
         deny(l->rq, "internal server error");
         break;
     }
@@ -126,7 +125,8 @@ static void log_in(struct reg_sessions *ss, struct ir_request *rq, bool admin, s
                    struct ib_str password)
 {
     enum reg_verifier which = admin ? REG_VERIFY_ADMIN : REG_VERIFY_CLIENT;
-    struct auth_request ask = {.user = user, .password = password};
+    struct ic_conn_info peer = {0};
+    struct auth_request ask = {.user = user, .password = password, .remote_host = peer.remote_host};
 
     if (!admin && !ss->reg->cfg.master)
         deny(rq, "client session creation is only allowed with the master registry.");
@@ -134,8 +134,11 @@ static void log_in(struct reg_sessions *ss, struct ir_request *rq, bool admin, s
         deny_unconfigured(rq, false, admin);
     else if (user.n == 0)
         deny(rq, "empty user id");
-    else
+    else {
+        if (ir_request_conn(rq) != NULL)
+            ic_conn_get_info(ir_conn_net(ir_request_conn(rq)), &peer);
         verify(ss, rq, which, &ask, user);
+    }
 }
 
 static void log_in_secure(struct reg_sessions *ss, struct ir_request *rq, bool admin)

@@ -42,10 +42,11 @@ static bool is_connected(struct callback *b)
 
 static void give_up(struct callback *b)
 {
-    if (!b->reg->stopping && !is_connected(b)) {
-        forget(b->reg, &b->arena, "Registry", b->slave);
-        forget(b->reg, &b->arena, "InternalRegistry", b->slave);
-    }
+    static const char *const kinds[] = {"Registry", "InternalRegistry", "RegistryUserAccountMapper",
+                                        "AdminSessionManager", "AdminSSLSessionManager"};
+    if (!b->reg->stopping && !is_connected(b))
+        for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+            forget(b->reg, &b->arena, kinds[i], b->slave);
     finish(b);
 }
 

@@ -7,7 +7,8 @@
          ^________|____________|____________|___________|             each failure goes back to IDLE until the timer */
 #include "finder.h"
 #include "replica_observer.h"
-#include "replication.h"
+#include "replication_priv.h"
+#include "rival.h"
 #include "slices.h"
 #include "well_known.h"
 
@@ -52,9 +53,13 @@ struct replica {
     struct ib_arena session_arena;
     struct iw_proxy *session; /* NULL: none */
     struct reg_replica_observer *observer;
-    struct ir_call *call; /* the one under way */
+    struct ir_call *call; /* the step under way */
+    struct ir_call *alive; /* the keepAlive under way */
     struct ic_timer timer;
-    struct ic_deferred again;
+    struct ic_deferred again, retry;
+    char why[512]; /* again's reason */
+    struct ib_arena offer_arena;
+    struct iw_proxy *offer; /* where a master said it is while this replica was busy with another */
     struct ib_list waiters; /* told at the end of the attempt under way */
     bool registered_alone; /* our own objects are in the table, and nobody has overwritten them since */
     bool warned; /* the failure now lasting has been logged */
@@ -73,6 +78,7 @@ static struct ir_call_options options(const struct replica *x, int32_t timeout_m
 }
 
 static void connect_now(struct replica *x);
+static void remember_master(struct replica *x, const struct iw_proxy *master);
 static void try_candidate(struct replica *x);
 
 /* --- ends of an attempt
@@ -92,7 +98,9 @@ static void forget_session(struct replica *x)
 {
     if (x->call)
         ir_call_cancel(x->call);
-    x->call = NULL;
+    if (x->alive)
+        ir_call_cancel(x->alive);
+    x->call = x->alive = NULL;
     reg_finder_free(x->finder);
     x->finder = NULL;
     reg_replica_observer_free(x->observer);
@@ -107,6 +115,31 @@ static void alone(void *arg)
     reg_ready(x->reg);
 }
 
+/* The master need not wait for the session's end. */
+static void say_goodbye(struct replica *x)
+{
+    const struct ir_call_options opt = options(x, x->interval_ms);
+    IceGrid_ReplicaSession_destroy_call(x->reg->rt, x->session, &opt, NULL, NULL, NULL);
+}
+
+static void retry(void *arg)
+{
+    struct replica *x = arg;
+    if (x->state == IDLE)
+        connect_now(x);
+}
+
+/* The master that called while this replica was busy with another, which is of no use any more. */
+static bool take_offer(struct replica *x)
+{
+    if (!x->offer)
+        return false;
+    remember_master(x, x->offer);
+    x->offer = NULL;
+    ib_arena_reset(&x->offer_arena);
+    return true;
+}
+
 /* The attempt is over without a session: serve alone and try again later. */
 static void fail_attempt(struct replica *x, const char *why)
 {
@@ -114,11 +147,13 @@ static void fail_attempt(struct replica *x, const char *why)
         ib_log_warning(x->reg->log, "%s: serving without the master, trying again every %d s", why,
                        (int)(x->interval_ms / 1000));
     x->warned = true;
-    if (x->session) /* half open: the master need not wait for its end */
-        IceGrid_ReplicaSession_destroy_call(x->reg->rt, x->session, NULL, NULL, NULL, NULL);
+    if (x->session)
+        say_goodbye(x);
     forget_session(x);
     move(x, IDLE);
     ic_timer_start(&x->timer, x->interval_ms);
+    if (take_offer(x))
+        ic_loop_defer(x->reg->loop, &x->retry, retry, x);
     if (!x->registered_alone) {
         x->registered_alone = true;
         reg_register_objects(x->reg, alone, x);
@@ -145,8 +180,9 @@ static void connected(struct replica *x)
 {
     move(x, CONNECTED);
     if (x->warned || reg_traces(x->reg, REG_TRACE_REPLICA, 1))
-        ib_log_trace(x->reg->log, "Replica", "established session with master `%s'", ib_cstr(x->reg->cfg.instance));
+        ib_log_trace(x->reg->log, "Replica", "established session with master replica");
     x->warned = x->registered_alone = false;
+    x->offer = NULL;
     ic_timer_start(&x->timer, x->interval_ms);
     tell_waiters(x);
     reg_ready(x->reg);
@@ -225,27 +261,32 @@ static void on_synchronized(void *arg, const struct ir_result *r)
         fail_result(x, "database synchronization with master failed", r);
 }
 
-static void observer_failed(void *arg)
+static void observer_failed(void *arg, const char *why)
 {
     struct replica *x = arg;
-    reg_replica_reconnect(x->reg);
+    reg_replica_reconnect(x->reg, why);
 }
 
 static void synchronize(struct replica *x)
 {
     struct reg *reg = x->reg;
     move(x, SYNCING);
+    ic_timer_start(&x->timer, x->interval_ms); /* keeps the session, and notices a master that freezes meanwhile */
     x->registered_alone = false; /* the master's table is about to replace ours */
     x->observer = reg_replica_observer_new(reg, x->session, observer_failed, x);
-    struct IceGrid_StringLongDict_entry serials[] = {{IB_STR("adapters"), reg_db_serial(reg, REG_ADAPTERS)},
-                                                     {IB_STR("applications"), reg_db_serial(reg, REG_APPLICATIONS)},
-                                                     {IB_STR("objects"), reg_db_serial(reg, REG_OBJECTS)}};
+    struct IceGrid_StringLongDict_entry serials[] = {{IB_STR("adapters"), reg_settled(reg, REG_ADAPTERS)},
+                                                     {IB_STR("applications"), reg_settled(reg, REG_APPLICATIONS)},
+                                                     {IB_STR("objects"), reg_settled(reg, REG_OBJECTS)}};
     const struct IceGrid_ReplicaSession_setDatabaseObserver_in in = {
         .dbObs = x->observer ? reg_replica_observer_proxy(x->observer) : NULL,
         .has_serials = true,
         .serials = {3, serials},
     };
+    const struct ir_context_entry offers[] = {{IB_STR(REG_ACK_KEY), IB_STR(REG_ACK_REPLY)},
+                                              {IB_STR(REG_EARLY_KEY), IB_STR(REG_EARLY_WANTED)}};
     struct ir_call_options opt = options(x, SYNC_MS);
+    opt.context = offers;
+    opt.n_context = sizeof offers / sizeof *offers;
     if (in.dbObs)
         x->call = IceGrid_ReplicaSession_setDatabaseObserver_call(reg->rt, x->session, &opt, &in, on_synchronized, x);
     if (!x->call)
@@ -338,7 +379,10 @@ static void try_candidate(struct replica *x)
         return;
     }
     while (x->candidate < x->n_candidates) {
-        remember_master(x, x->candidates[x->candidate++]);
+        const struct iw_proxy *next = x->candidates[x->candidate++];
+        if (x->master && iw_proxy_equal(x->master, next)) /* just tried */
+            continue;
+        remember_master(x, next);
         if (x->master && register_with(x, x->master))
             return;
     }
@@ -349,6 +393,7 @@ static void try_candidate(struct replica *x)
 static void connect_now(struct replica *x)
 {
     ic_timer_stop(&x->timer);
+    reg_trace(x->reg, REG_TRACE_REPLICA, 2, "trying to establish session with master replica");
     x->n_candidates = x->candidate = 0;
     if (!x->master || !x->master->n_endpoints || !register_with(x, x->master))
         try_candidate(x);
@@ -359,9 +404,10 @@ static void connect_now(struct replica *x)
 
 static void lose(struct replica *x, const char *why)
 {
-    ib_log_warning(x->reg->log, "lost session with master `%s': %s", ib_cstr(x->reg->cfg.instance), why);
+    ib_log_warning(x->reg->log, "lost session with master replica: %s", why);
     forget_session(x);
     move(x, IDLE);
+    take_offer(x);
     connect_now(x);
 }
 
@@ -369,29 +415,34 @@ static void on_kept_alive(void *arg, const struct ir_result *r)
 {
     struct replica *x = arg;
     char text[256];
-    x->call = NULL;
-    if (r->outcome != IR_SUCCESS) {
+    x->alive = NULL;
+    if (r->outcome == IR_SUCCESS) {
+        ic_timer_start(&x->timer, x->interval_ms);
+        if (x->state == CONNECTED) {
+            x->offer = NULL;
+            tell_waiters(x);
+        }
+    } else if (x->state == CONNECTED) {
         lose(x, ir_result_text(r, text, sizeof text));
-        return;
+    } else {
+        fail_result(x, "lost the session with the master while synchronizing", r);
     }
-    ic_timer_start(&x->timer, x->interval_ms);
-    tell_waiters(x);
 }
 
 static void keep_alive(struct replica *x)
 {
     struct ir_call_options opt = options(x, x->interval_ms);
     ic_timer_stop(&x->timer);
-    if (!x->call)
-        x->call = IceGrid_ReplicaSession_keepAlive_call(x->reg->rt, x->session, &opt, NULL, on_kept_alive, x);
-    if (!x->call)
-        lose(x, "out of memory");
+    if (!x->alive)
+        x->alive = IceGrid_ReplicaSession_keepAlive_call(x->reg->rt, x->session, &opt, NULL, on_kept_alive, x);
+    if (!x->alive)
+        ic_timer_start(&x->timer, x->interval_ms); /* out of memory: the master is patient for another interval */
 }
 
 static void on_timer(void *arg)
 {
     struct replica *x = arg;
-    if (x->state == CONNECTED)
+    if (x->state >= SYNCING)
         keep_alive(x);
     else if (x->state == IDLE)
         connect_now(x);
@@ -401,16 +452,17 @@ static void reconnect(void *arg)
 {
     struct replica *x = arg;
     if (x->state == CONNECTED) {
-        IceGrid_ReplicaSession_destroy_call(x->reg->rt, x->session, NULL, NULL, NULL, NULL);
-        lose(x, "an update could not be applied");
+        say_goodbye(x);
+        lose(x, x->why);
     } else if (x->state >= SYNCING) {
-        fail_attempt(x, "database synchronization with master failed"); /* not at once: it would fail again */
+        fail_attempt(x, x->why); /* not again at once: it would fail again */
     }
 }
 
-void reg_replica_reconnect(struct reg *reg)
+void reg_replica_reconnect(struct reg *reg, const char *why)
 {
     struct replica *x = reg_part_state(reg, &reg_replica_part);
+    snprintf(x->why, sizeof x->why, "%s", why);
     if (!reg->stopping)
         ic_loop_defer(reg->loop, &x->again, reconnect, x);
 }
@@ -425,53 +477,24 @@ void reg_replica_contact(struct reg *reg, const struct iw_proxy *master, void (*
     }
     *w = (struct waiter){.done = done, .arg = arg};
     ib_list_append(&x->waiters, &w->node);
-    if (x->state == CONNECTED) {
-        remember_master(x, master);
-        keep_alive(x);
-    } else if (x->state == IDLE) {
+    if (x->state == IDLE) {
         remember_master(x, master);
         connect_now(x);
-    }
-}
-
-/* --- dynamic adapters
- * ------------------------------------------------------------------------------------------------------ */
-
-struct forward {
-    struct reg *reg;
-    struct ir_request *rq;
-};
-
-static void forwarded(void *arg, const struct ir_result *r)
-{
-    struct forward f = *(struct forward *)arg;
-    char text[256];
-    free(arg);
-    if (r->outcome == IR_SUCCESS) {
-        Ice_LocatorRegistry_setAdapterDirectProxy_reply(f.rq, NULL);
         return;
     }
-    reg_trace(f.reg, REG_TRACE_LOCATOR, 2, "the master did not take an adapter's endpoints: %s",
-              ir_result_text(r, text, sizeof text));
-    Ice_AdapterNotFoundException_throw(f.rq, NULL);
+    ib_arena_reset(&x->offer_arena);
+    x->offer = iw_proxy_copy(master, &x->offer_arena);
+    if (x->state == CONNECTED)
+        keep_alive(x); /* the newcomer is the master only when the one followed so far is gone */
 }
 
-bool reg_replica_forward_adapter(struct reg *reg, struct ir_request *rq, struct ib_str id, struct ib_str group,
-                                 const struct iw_proxy *prx)
+const struct iw_proxy *reg_replica_session(struct reg *reg, int32_t *timeout_ms)
 {
-    struct replica *x = reg_part_state(reg, &reg_replica_part);
+    const struct replica *x = reg_part_state(reg, &reg_replica_part);
     if (!x || !x->session || x->state < SYNCING)
-        return false;
-    struct forward *f = malloc(sizeof *f);
-    const struct IceGrid_ReplicaSession_setAdapterDirectProxy_in in = {
-        .adapterId = id, .replicaGroupId = group, .proxy = iw_proxy_copy(prx, ir_request_arena(rq))};
-    struct ir_call_options opt = options(x, 60000);
-    if (f)
-        *f = (struct forward){reg, rq};
-    if (f && IceGrid_ReplicaSession_setAdapterDirectProxy_call(reg->rt, x->session, &opt, &in, forwarded, f))
-        return true;
-    free(f);
-    return false;
+        return NULL;
+    *timeout_ms = x->interval_ms;
+    return x->session;
 }
 
 /* --- life
@@ -491,6 +514,7 @@ static void *replica_start(struct reg *reg, struct ib_err *err)
     ib_list_init(&x->waiters);
     ib_arena_init(&x->master_arena, 0);
     ib_arena_init(&x->session_arena, 0);
+    ib_arena_init(&x->offer_arena, 0);
     ic_timer_init(&x->timer, reg->loop, on_timer, x);
     if (reg->cfg.locator.n && ir_runtime_parse_proxy(reg->rt, reg->cfg.locator.p, &reg->arena, &x->locator, err)) {
         ib_err_wrap(err, "property `Ice.Default.Locator'");
@@ -507,7 +531,9 @@ static void replica_stop(void *state)
     forget_session(x);
     tell_waiters(x);
     ic_loop_undefer(x->reg->loop, &x->again);
+    ic_loop_undefer(x->reg->loop, &x->retry);
     ic_timer_fini(&x->timer);
+    ib_arena_fini(&x->offer_arena);
     ib_arena_fini(&x->master_arena);
     free(x);
 }
@@ -518,7 +544,10 @@ static void master_ready(void *arg)
 {
     struct reg *reg = arg;
     reg_ready(reg);
+    if (reg_rival_found(reg))
+        return; /* read-only beside another master, whose slaves they are */
     reg_replication_call_back(reg);
+    reg_rival_watch(reg);
 }
 
 void reg_replica_begin(struct reg *reg)
@@ -532,8 +561,9 @@ void reg_replica_begin(struct reg *reg)
 static void on_destroyed(void *arg, const struct ir_result *r)
 {
     struct replica *x = arg;
-    (void)r;
     x->call = NULL;
+    if (r->outcome == IR_SUCCESS)
+        reg_trace(x->reg, REG_TRACE_REPLICA, 1, "destroyed master replica session");
     x->ended(x->ended_arg);
 }
 
@@ -543,7 +573,9 @@ void reg_replica_end(struct reg *reg, void (*done)(void *arg), void *arg)
     ic_timer_stop(&x->timer);
     if (x->call)
         ir_call_cancel(x->call);
-    x->call = NULL;
+    if (x->alive)
+        ir_call_cancel(x->alive);
+    x->call = x->alive = NULL;
     reg_finder_free(x->finder);
     x->finder = NULL;
     tell_waiters(x);

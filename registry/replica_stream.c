@@ -9,6 +9,8 @@
 #include <moulin/base/clock.h>
 #include <moulin/base/sm.h>
 
+#include <slice/Moulin/Replication_rpc.h>
+
 static const struct ib_sm_state stream_states[REG_STREAM_STATE_MAX] = {
     [REG_STREAM_SILENT] = {"silent", IB_SM_BIT(REG_STREAM_SYNCING)},
     [REG_STREAM_SYNCING] = {"syncing", IB_SM_BIT(REG_STREAM_FOLLOWING)},
@@ -18,47 +20,11 @@ static const struct ib_sm_state stream_states[REG_STREAM_STATE_MAX] = {
 struct message {
     struct ib_list node;
     struct reg_stream *stream;
-    const struct reg_event *ev; /* holds a reference to its change */
-    struct ir_call *call;
-};
-
-struct wait {
-    struct ib_list node;
+    const struct reg_event *ev; /* holds a reference to its change; NULL: a whole table */
     uint8_t topic;
     int32_t serial;
-    int64_t since;
-    struct reg_change *change; /* held; NULL: a whole table */
+    struct ir_call *call;
 };
-
-void reg_stream_init(struct reg_stream *s, struct reg *reg, const char *name,
-                     void (*broken)(struct reg_stream *s, const char *why))
-{
-    *s = (struct reg_stream){.reg = reg, .name = name, .broken = broken};
-    ib_list_init(&s->tap.node);
-    ib_list_init(&s->queue);
-    ib_list_init(&s->sent);
-    ib_list_init(&s->waits);
-}
-
-static bool expect(struct reg_stream *s, int topic, int32_t serial, struct reg_change *c)
-{
-    struct wait *w = malloc(sizeof *w);
-    if (!w)
-        return false;
-    *w = (struct wait){.topic = (uint8_t)topic, .serial = serial, .since = ib_clock_ms(), .change = c};
-    ib_list_append(&s->waits, &w->node);
-    if (c)
-        reg_change_hold(c);
-    return true;
-}
-
-static void drop_wait(struct wait *w)
-{
-    ib_list_remove(&w->node);
-    if (w->change)
-        reg_change_release(w->change);
-    free(w);
-}
 
 static void drop_message(struct message *m)
 {
@@ -74,17 +40,30 @@ static void drop_message(struct message *m)
  */
 
 struct context {
-    char serial[16], db_serial[24];
-    struct ir_context_entry entries[2];
+    char serial[16], db_serial[24], early[24];
+    struct ir_context_entry entries[4]; /* sorted, as a map is */
     struct ir_call_options options;
 };
 
-static void fill_context(struct context *c, const struct reg *reg, int32_t serial, int64_t db_serial)
+/* The tables of which the slave may be told before the disk has them. */
+static const uint8_t early_tables[REG_TOPIC_MAX] = {
+    [REG_TOPIC_ADAPTER] = REG_ADAPTERS, [REG_TOPIC_OBJECT] = REG_OBJECTS};
+
+/* db_serial: 0 for what does not count. on_disk: the table's serial. */
+static void fill_context(struct context *c, const struct reg_stream *s, int32_t serial, int64_t db_serial,
+                         int64_t on_disk)
 {
+    const struct reg *reg = s->reg;
     size_t n = 0;
     if (db_serial) {
         snprintf(c->db_serial, sizeof c->db_serial, "%lld", (long long)db_serial);
         c->entries[n++] = (struct ir_context_entry){IB_STR("dbSerial"), ib_str(c->db_serial)};
+    }
+    if (s->by_reply)
+        c->entries[n++] = (struct ir_context_entry){IB_STR(REG_ACK_KEY), IB_STR(REG_ACK_REPLY)};
+    if (db_serial > on_disk) {
+        snprintf(c->early, sizeof c->early, "%lld", (long long)on_disk);
+        c->entries[n++] = (struct ir_context_entry){IB_STR(REG_EARLY_KEY), ib_str(c->early)};
     }
     snprintf(c->serial, sizeof c->serial, "%d", (int)serial);
     c->entries[n++] = (struct ir_context_entry){IB_STR("serial"), ib_str(c->serial)};
@@ -98,10 +77,14 @@ static void delivered(void *arg, const struct ir_result *r)
 {
     struct message *m = arg;
     struct reg_stream *s = m->stream;
+    int topic = m->topic;
+    int32_t serial = m->serial;
     m->call = NULL;
     s->n_sent--;
     drop_message(m);
     if (r->outcome == IR_SUCCESS) {
+        if (s->by_reply)
+            reg_stream_received(s, topic, serial, ib_str(""));
         pump(s);
         return;
     }
@@ -114,7 +97,8 @@ static struct ir_call *send(struct reg_stream *s, struct message *m)
     const struct reg_event *ev = m->ev;
     struct ir_runtime *rt = s->reg->rt;
     struct context ctx;
-    fill_context(&ctx, s->reg, ev->serial, ev->db_serial);
+    fill_context(&ctx, s, ev->serial, ev->db_serial,
+                 ev->serial > s->early[ev->topic] ? ev->db_serial : reg_db_serial(s->reg, early_tables[ev->topic]));
 #define CALL(op, ...) op##_call(rt, s->observer, &ctx.options, &(const struct op##_in){__VA_ARGS__}, delivered, m)
     switch ((enum reg_event_kind)ev->kind) {
     case REG_EV_APP_ADDED:
@@ -157,32 +141,84 @@ static void pump(struct reg_stream *s)
     }
 }
 
-static void on_event(struct reg_observer *o, const struct reg_event *ev)
+static void enqueue(struct reg_stream *s, const struct reg_event *ev)
 {
-    struct reg_stream *s = IB_CONTAINER(o, struct reg_stream, tap);
-    if (ev->topic == REG_TOPIC_REGISTRY || ev->topic == REG_TOPIC_NODE)
-        return;
     struct message *m = s->n_queue < REG_STREAM_QUEUE ? calloc(1, sizeof *m) : NULL;
     if (!m) {
         s->broken(s, "too many updates wait for it");
         return;
     }
-    bool waited = ev->last && (ev->db_serial || s->registering);
-    if (waited && !expect(s, ev->topic, ev->serial, ev->change)) {
+    bool waited = ev->last && !s->ledger.released && (ev->db_serial || s->registering);
+    if (waited && !reg_ledger_wait(&s->ledger, ev->topic, ev->serial, ib_clock_ms(), ev->change)) {
         free(m);
         s->broken(s, "out of memory");
         return;
     }
+    if (s->ledger.released && ev->db_serial)
+        reg_ledger_owe(&s->ledger, ev->topic, ev->serial);
     m->stream = s;
     m->ev = ev;
+    m->topic = ev->topic;
+    m->serial = ev->serial;
     reg_change_ref(ev->change);
     ib_list_append(&s->queue, &m->node);
     s->n_queue++;
     pump(s);
 }
 
+static void on_event(struct reg_observer *o, const struct reg_event *ev)
+{
+    struct reg_stream *s = IB_CONTAINER(o, struct reg_stream, tap);
+    if (ev->topic == REG_TOPIC_REGISTRY || ev->topic == REG_TOPIC_NODE)
+        return;
+    if (ev->serial > s->early[ev->topic])
+        enqueue(s, ev);
+    else if (ev->db_serial)
+        ic_timer_start(&s->settle, REG_SETTLE_MS);
+}
+
+static void on_early(struct reg_observer *o, const struct reg_event *ev)
+{
+    struct reg_stream *s = IB_CONTAINER(o, struct reg_stream, tap);
+    if (s->state != REG_STREAM_FOLLOWING || !s->wants_early)
+        return;
+    s->early[ev->topic] = ev->serial;
+    enqueue(s, ev);
+}
+
+static void on_settle(void *arg)
+{
+    struct reg_stream *s = arg;
+    struct reg *reg = s->reg;
+    struct IceGrid_StringLongDict_entry serials[] = {{IB_STR("adapters"), reg_db_serial(reg, REG_ADAPTERS)},
+                                                     {IB_STR("objects"), reg_db_serial(reg, REG_OBJECTS)}};
+    const struct Moulin_SettledObserver_settled_in in = {.serials = {2, serials}};
+    const struct ir_call_options opt = {.oneway = true};
+    struct ib_arena arena;
+    ib_arena_init(&arena, 0);
+    struct iw_proxy *to = ir_proxy_with_facet(s->observer, REG_SETTLED_FACET, &arena);
+    if (to)
+        Moulin_SettledObserver_settled_call(reg->rt, to, &opt, &in, NULL, NULL);
+    ib_arena_fini(&arena);
+}
+
+static void on_lost(struct reg_observer *o)
+{
+    struct reg_stream *s = IB_CONTAINER(o, struct reg_stream, tap);
+    s->broken(s, "it was told of a change that this registry's disk does not take");
+}
+
 /* --- the first three messages
  * ------------------------------------------------------------------------------------------ */
+
+/* The tables go in encoding 1.1, whatever the observer's proxy says, as from ZeroC's master: 1.0 would take the
+   encodings of the proxies in them away (icegrid-internal 2). Updates follow the proxy. */
+static struct iw_proxy whole_tables_to(const struct reg_stream *s)
+{
+    struct iw_proxy prx = *s->observer;
+    prx.encoding = IW_ENCODING_1_1;
+    return prx;
+}
 
 static size_t list_applications(struct reg *reg, struct ib_arena *arena, struct IceGrid_ApplicationInfo **out)
 {
@@ -202,10 +238,12 @@ static bool begin_table(struct reg_stream *s, enum reg_topic topic, enum reg_tab
                         struct message **m)
 {
     *m = calloc(1, sizeof **m);
-    if (!*m || !expect(s, topic, s->reg->topic_serial[topic], NULL))
+    if (!*m || !reg_ledger_wait(&s->ledger, topic, s->reg->topic_serial[topic], ib_clock_ms(), NULL))
         return false;
     (*m)->stream = s;
-    fill_context(ctx, s->reg, s->reg->topic_serial[topic], s->reg->db_serial[table]);
+    (*m)->topic = (uint8_t)topic;
+    (*m)->serial = s->reg->topic_serial[topic];
+    fill_context(ctx, s, s->reg->topic_serial[topic], s->reg->db_serial[table], s->reg->db_serial[table]);
     ib_list_append(&s->sent, &(*m)->node);
     s->n_sent++;
     return true;
@@ -219,8 +257,8 @@ static bool send_applications(struct reg_stream *s, struct ib_arena *arena)
     in.applications.n = list_applications(s->reg, arena, &in.applications.v);
     if (in.applications.n == SIZE_MAX || !begin_table(s, REG_TOPIC_APPLICATION, REG_APPLICATIONS, &ctx, &m))
         return false;
-    m->call =
-        IceGrid_ApplicationObserver_applicationInit_call(s->reg->rt, s->observer, &ctx.options, &in, delivered, m);
+    const struct iw_proxy to = whole_tables_to(s);
+    m->call = IceGrid_ApplicationObserver_applicationInit_call(s->reg->rt, &to, &ctx.options, &in, delivered, m);
     return m->call;
 }
 
@@ -232,7 +270,8 @@ static bool send_adapters(struct reg_stream *s, struct ib_arena *arena)
     in.adpts.n = reg_catalog_dynamics(s->reg->catalog, NULL, arena, &in.adpts.v);
     if (in.adpts.n == SIZE_MAX || !begin_table(s, REG_TOPIC_ADAPTER, REG_ADAPTERS, &ctx, &m))
         return false;
-    m->call = IceGrid_AdapterObserver_adapterInit_call(s->reg->rt, s->observer, &ctx.options, &in, delivered, m);
+    const struct iw_proxy to = whole_tables_to(s);
+    m->call = IceGrid_AdapterObserver_adapterInit_call(s->reg->rt, &to, &ctx.options, &in, delivered, m);
     return m->call;
 }
 
@@ -244,7 +283,8 @@ static bool send_objects(struct reg_stream *s, struct ib_arena *arena)
     in.objects.n = reg_catalog_objects(s->reg->catalog, NULL, arena, &in.objects.v);
     if (in.objects.n == SIZE_MAX || !begin_table(s, REG_TOPIC_OBJECT, REG_OBJECTS, &ctx, &m))
         return false;
-    m->call = IceGrid_ObjectObserver_objectInit_call(s->reg->rt, s->observer, &ctx.options, &in, delivered, m);
+    const struct iw_proxy to = whole_tables_to(s);
+    m->call = IceGrid_ObjectObserver_objectInit_call(s->reg->rt, &to, &ctx.options, &in, delivered, m);
     return m->call;
 }
 
@@ -255,6 +295,8 @@ void reg_stream_start(struct reg_stream *s, struct ir_request *rq, struct iw_pro
     s->observer = observer;
     s->subscribe = rq;
     s->tap.event = on_event;
+    s->tap.early = on_early;
+    s->tap.lost = on_lost;
     reg_observe(s->reg, &s->tap); /* nothing can happen between the tables and the first event: one loop */
     ib_arena_init(&arena, 0);
     bool ok = send_applications(s, &arena) && send_adapters(s, &arena) && send_objects(s, &arena);
@@ -266,50 +308,53 @@ void reg_stream_start(struct reg_stream *s, struct ir_request *rq, struct iw_pro
 /* --- acknowledgements
  * ---------------------------------------------------------------------------------------------------- */
 
-static bool tables_open(const struct reg_stream *s)
-{
-    IB_LIST_FOREACH(node, &s->waits)
-    if (!IB_CONTAINER(node, struct wait, node)->change)
-        return true;
-    return false;
-}
-
 void reg_stream_received(struct reg_stream *s, int topic, int32_t serial, struct ib_str failure)
 {
-    if (failure.n)
-        ib_log_warning(s->reg->log, "replication failed on replica `%s':\n%s", s->name, ib_cstr(failure));
-    IB_LIST_FOREACH(node, &s->waits)
-    {
-        struct wait *w = IB_CONTAINER(node, struct wait, node);
-        if (w->topic == topic && w->serial == serial) {
-            drop_wait(w); /* may answer others, but never ends this stream */
-            break;
-        }
+    if (failure.n) {
+        char text[1024];
+        ib_log_warning(s->reg->log, "replication failed on replica `%s':\n%s", s->name,
+                       ib_log_escape(failure, text, sizeof text));
+        s->broken(s, "it could not apply an update");
+        return;
     }
-    if (s->state != REG_STREAM_SYNCING || tables_open(s))
+    reg_ledger_acknowledge(&s->ledger, topic, serial);
+    if (s->state != REG_STREAM_SYNCING || !reg_ledger_complete(&s->ledger))
         return;
     ib_sm_move(stream_states, REG_STREAM_STATE_MAX, &s->state, REG_STREAM_FOLLOWING);
+    s->reg->replication->followed = true;
     struct ir_request *rq = s->subscribe;
     s->subscribe = NULL;
     IceGrid_ReplicaSession_setDatabaseObserver_reply(rq, NULL);
 }
 
-int64_t reg_stream_lag(const struct reg_stream *s)
+void reg_stream_facts(const struct reg_stream *s, int64_t now, struct reg_slave_facts *out)
 {
-    if (ib_list_empty(&s->waits))
-        return 0;
-    return ib_clock_ms() - IB_CONTAINER(s->waits.next, struct wait, node)->since;
+    out->syncing = s->state == REG_STREAM_SYNCING && reg_ledger_tables_open(&s->ledger);
+    reg_ledger_ages(&s->ledger, now, out);
+}
+
+/* --- life ------------------------------------------------------------------------------------------------------- */
+
+void reg_stream_init(struct reg_stream *s, struct reg *reg, const char *name,
+                     void (*broken)(struct reg_stream *s, const char *why))
+{
+    *s = (struct reg_stream){.reg = reg, .name = name, .broken = broken};
+    ib_list_init(&s->tap.node);
+    ib_list_init(&s->queue);
+    ib_list_init(&s->sent);
+    reg_ledger_init(&s->ledger);
+    ic_timer_init(&s->settle, reg->loop, on_settle, s);
 }
 
 void reg_stream_fini(struct reg_stream *s)
 {
     reg_unobserve(&s->tap);
+    ic_timer_fini(&s->settle);
     while (!ib_list_empty(&s->queue))
         drop_message(IB_CONTAINER(s->queue.next, struct message, node));
     while (!ib_list_empty(&s->sent))
         drop_message(IB_CONTAINER(s->sent.next, struct message, node));
-    while (!ib_list_empty(&s->waits))
-        drop_wait(IB_CONTAINER(s->waits.next, struct wait, node));
+    reg_ledger_fini(&s->ledger);
     s->n_queue = s->n_sent = 0;
     if (s->subscribe)
         reg_throw_deployment(s->subscribe, "the session ended before the database was synchronized");

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The replicas among themselves: sessions of slaves on the master (replication.c), the slave's own session
-   (replica_session.c) and what the master sends it (replica_observer.c). icegrid-internal 3.2, 4, 5, 6. */
+   (replica_session.c), what the master sends it (replica_observer.c), and other masters (rival.c). icegrid-internal
+   3.2, 4, 5, 6, 8.6. */
 #ifndef REG_REPLICATION_H
 #define REG_REPLICATION_H
 
@@ -11,6 +12,8 @@
 /* The endpoints called name ("Client", "Server", …) of the i-th connected slave that has told them, ascending by name;
    NULL when there is no such slave. */
 const struct iw_proxy *reg_slave_endpoints(struct reg *reg, size_t i, const char *name);
+size_t reg_slave_count(const struct reg *reg); /* connected */
+size_t reg_slaves_following(const struct reg *reg); /* those of them that have everything */
 
 struct IceGrid_InternalRegistry_registerReplica_in;
 struct reg_replication *reg_replication_new(struct reg *reg);
@@ -29,7 +32,9 @@ bool reg_replica_forward_adapter(struct reg *reg, struct ir_request *rq, struct 
 /* "The master is there, try now": done is called after the attempt. */
 void reg_replica_contact(struct reg *reg, const struct iw_proxy *master, void (*done)(void *arg), void *arg);
 
-/* Drops the session and opens another, which synchronizes everything. */
-void reg_replica_reconnect(struct reg *reg);
+/* Drops the session, why says the log, and opens another, which synchronizes everything. */
+void reg_replica_reconnect(struct reg *reg, const char *why);
+/* The session with the master and how long a call may take; NULL: none. */
+const struct iw_proxy *reg_replica_session(struct reg *reg, int32_t *timeout_ms);
 
 #endif

@@ -39,13 +39,13 @@ void reg_fault_nomem(struct reg_fault *f)
 bool reg_fault_work(struct reg_fault *f)
 {
     if (++f->work > REG_WORK_MAX)
-        reg_fault_set(f, "invalid application: more than %d variables and property sets to resolve", REG_WORK_MAX);
+        reg_fault_set(f, "invalid application: more than %d steps are needed to resolve it", REG_WORK_MAX);
     return !f->code;
 }
 
 void reg_resolver_fail(struct reg_resolver *r, const char *fmt, ...)
 {
-    char context[400] = "";
+    char context[512] = "";
     va_list args;
     if (r->service.p)
         snprintf(context, sizeof(context), "service `%s' from server `%s':\n", r->service.p, ib_cstr(r->server));
@@ -113,12 +113,28 @@ static enum reserved find_reserved(struct ib_str name)
     return RESERVED_MAX;
 }
 
+size_t reg_sorted_find(const struct iw_type *t, const void *dict, struct ib_str key)
+{
+    const struct iw_seq *d = dict;
+    size_t low = 0, high = d->n;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        const struct ib_str *k = (const void *)((const char *)d->v + middle * t->entry_size);
+        int c = ib_str_cmp(*k, key);
+        if (c == 0)
+            return middle;
+        if (c < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return SIZE_MAX;
+}
+
 const struct ib_str *reg_dict_find(const struct IceGrid_StringStringDict *d, struct ib_str key)
 {
-    for (size_t i = 0; d && i < d->n; i++)
-        if (ib_str_eq(d->v[i].key, key))
-            return &d->v[i].value;
-    return NULL;
+    size_t i = d ? reg_sorted_find(&IceGrid_StringStringDict_type, d, key) : SIZE_MAX;
+    return i == SIZE_MAX ? NULL : &d->v[i].value;
 }
 
 void reg_check_variables(struct reg_resolver *r, const struct IceGrid_StringStringDict *variables)
@@ -176,7 +192,7 @@ static bool expand_reserved(struct expansion *x, struct ib_str name, int depth)
     } else {
         if (!values[which].p)
             return false;
-        ib_buf_put(&x->out, values[which].p, values[which].n);
+        expand(x, values[which], false, depth + 1); /* a name may hold a variable, too */
     }
     return true;
 }
@@ -331,25 +347,18 @@ struct iw_identity reg_identity_text(struct reg_resolver *r, const char *attribu
     return out;
 }
 
-static struct ib_str trim(struct reg_resolver *r, struct ib_str s)
+/* Without the blanks at the end; those at the start are skipped by strtol and strtof. */
+static size_t trimmed(struct ib_str s)
 {
-    static const char blanks[] = " \t\r\n";
-    while (s.n && memchr(blanks, s.p[0], sizeof(blanks) - 1))
-        s = (struct ib_str){s.p + 1, s.n - 1};
     size_t n = s.n;
-    while (n && memchr(blanks, s.p[n - 1], sizeof(blanks) - 1))
+    while (n && strchr(" \t\r\n", s.p[n - 1]))
         n--;
-    if (n == s.n)
-        return s;
-    s = ib_arena_str(r->arena, (struct ib_str){s.p, n});
-    if (!s.p)
-        reg_fault_nomem(r->fault);
-    return s;
+    return n;
 }
 
 struct ib_str reg_int_text(struct reg_resolver *r, const char *attribute, struct ib_str text, int *value)
 {
-    struct ib_str s = trim(r, reg_text(r, attribute, text));
+    struct ib_str s = reg_text(r, attribute, text);
     char *end = NULL;
     if (value)
         *value = 0;
@@ -357,22 +366,28 @@ struct ib_str reg_int_text(struct reg_resolver *r, const char *attribute, struct
         return s;
     errno = 0;
     long v = strtol(s.p, &end, 10);
-    if (end != s.p + s.n || errno || v < INT32_MIN || v > INT32_MAX)
-        reg_resolver_fail(r, "invalid value `%s' for `%s':\nnot an integer", s.p, attribute);
-    else if (value)
+    if (end == s.p || end < s.p + trimmed(s) || errno || v < INT32_MIN || v > INT32_MAX) {
+        reg_resolver_fail(r, "invalid value `%s' for `%s':\nnot an integer", ib_cstr(text), attribute);
+        return s;
+    }
+    if (value)
         *value = (int)v;
+    s = ib_arena_printf(r->arena, "%ld", v);
+    if (!s.p)
+        reg_fault_nomem(r->fault);
     return s;
 }
 
 struct ib_str reg_float_text(struct reg_resolver *r, const char *attribute, struct ib_str text)
 {
-    struct ib_str s = trim(r, reg_text(r, attribute, text));
+    struct ib_str s = reg_text(r, attribute, text);
     char *end = NULL;
     if (r->fault->code || !s.n)
         return s;
     float v = strtof(s.p, &end);
-    if (end != s.p + s.n || !isfinite(v))
-        reg_resolver_fail(r, "invalid value `%s' for `%s':\nnot a float", s.p, attribute);
+    bool decimal = strspn(s.p, " \t\r\n+-.0123456789eE") == s.n;
+    if (!decimal || end == s.p || end < s.p + trimmed(s) || !isfinite(v))
+        reg_resolver_fail(r, "invalid value `%s' for `%s':\nnot a float", ib_cstr(text), attribute);
     return s;
 }
 
@@ -394,8 +409,7 @@ void reg_check_proxy_options(struct reg_resolver *r, struct ib_str options)
     static const char probe[] = "dummy ";
     struct iw_proxy *p;
     struct ib_err err = {0};
-    size_t dollars;
-    if (!options.n || r->fault->code || find_variable(options, 0, &dollars) != SIZE_MAX)
+    if (!options.n || r->fault->code)
         return;
     struct ib_str text = ib_arena_printf(r->arena, "%s%s", probe, options.p);
     if (!text.p) {

@@ -13,12 +13,12 @@
 #define REG_TEXT_MAX ((size_t)1 << 20)
 #define REG_VARIABLE_DEPTH 64
 
-#define REG_WORK_MAX 2000000 /* look-ups for one definition: what refers to itself in ever more ways ends here */
+#define REG_WORK_MAX 2000000 /* steps for one definition: what refers to itself in ever more ways ends here */
 
 struct reg_fault {
     int code; /* 0 while all is well */
     struct ib_err *err;
-    uint32_t work; /* look-ups so far */
+    uint32_t work; /* steps so far */
 };
 
 struct reg_resolver {
@@ -28,6 +28,8 @@ struct reg_resolver {
     const struct IceGrid_ApplicationDescriptor *app;
     const struct IceGrid_NodeDescriptor *node_desc; /* NULL outside a node */
     const struct IceGrid_StringStringDict *parameters; /* NULL outside a template */
+    /* Named property sets, substituted where they stand; NULL until they are. */
+    const struct IceGrid_PropertySetDescriptorDict *app_sets, *node_sets;
     struct ib_str application, node, server, service; /* p NULL: not in this scope */
     bool session; /* a server of activation "session": ${session.id} stays for later */
 };
@@ -37,7 +39,7 @@ void reg_resolver_fail(struct reg_resolver *r, const char *fmt, ...) IB_PRINTF(2
 /* The same without a scope. */
 void reg_fault_set(struct reg_fault *f, const char *fmt, ...) IB_PRINTF(2, 3);
 void reg_fault_nomem(struct reg_fault *f);
-/* Counts one look-up; false and a fault when there were too many. */
+/* Counts one step; false and a fault when there were too many. */
 bool reg_fault_work(struct reg_fault *f);
 
 /* Substituted; what only a node knows (node.*, session.id) and escapes stay as written. attribute is for the fault. */
@@ -47,7 +49,7 @@ struct ib_str reg_text_required(struct reg_resolver *r, const char *attribute, s
 struct ib_str reg_id(struct reg_resolver *r, const char *attribute, struct ib_str text);
 struct ib_str reg_id_optional(struct reg_resolver *r, const char *attribute, struct ib_str text);
 struct iw_identity reg_identity_text(struct reg_resolver *r, const char *attribute, const struct iw_identity *id);
-/* A whole number, blanks around it trimmed; empty stays empty and gives 0. *value may be NULL. */
+/* A whole number, blanks around it trimmed, written anew; empty stays empty and gives 0. *value may be NULL. */
 struct ib_str reg_int_text(struct reg_resolver *r, const char *attribute, struct ib_str text, int *value);
 struct ib_str reg_float_text(struct reg_resolver *r, const char *attribute, struct ib_str text);
 struct Ice_StringSeq reg_texts(struct reg_resolver *r, const char *attribute, const struct Ice_StringSeq *in,
@@ -67,6 +69,9 @@ struct reg_node_vars {
 struct ib_str reg_text_final(const struct reg_node_vars *vars, struct ib_arena *arena, struct ib_str text);
 bool reg_text_mentions_session(struct ib_str text);
 
+/* d is sorted by key; may be NULL. */
 const struct ib_str *reg_dict_find(const struct IceGrid_StringStringDict *d, struct ib_str key);
+/* The place of a key in any dictionary with string keys that is sorted by them: SIZE_MAX, not there. */
+size_t reg_sorted_find(const struct iw_type *t, const void *dict, struct ib_str key);
 
 #endif

@@ -5,7 +5,9 @@
 
 #include <moulin/base/clock.h>
 #include <moulin/base/log.h>
+#include <moulin/rpc/properties.h>
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #define MAX_SESSIONS 50000
@@ -216,6 +218,7 @@ struct reg_session *reg_session_new(struct reg_sessions *ss, const struct reg_se
     ib_list_init(&s->conn_node);
     ib_list_init(&s->owned);
     ib_list_init(&s->waiting);
+    ib_list_init(&s->files);
     rc = copy_wish(s, wish);
     if (rc == 0 && wish->conn != NULL)
         rc = conn_attach(s, wish->conn);
@@ -250,8 +253,9 @@ void reg_session_destroy(struct reg_session *s)
         ss->lock = NULL;
     reg_observers_free(s->observers);
     s->observers = NULL;
-    reg_alloc_session_gone(s);
+    reg_files_close(s);
     reg_trace(ss->reg, REG_TRACE_SESSION, 1, "%s session `%s' destroyed", kind_names[s->kind], ib_cstr(s->user));
+    reg_alloc_session_gone(s);
     reg_session_unref(s);
 }
 
@@ -348,24 +352,29 @@ static void part_stop(void *state)
     free(ss);
 }
 
+static const char *const verifier_properties[REG_VERIFIERS] = {
+    [REG_VERIFY_CLIENT] = "IceGrid.Registry.PermissionsVerifier",
+    [REG_VERIFY_ADMIN] = "IceGrid.Registry.AdminPermissionsVerifier",
+    [REG_VERIFY_CLIENT_SSL] = "IceGrid.Registry.SSLPermissionsVerifier",
+    [REG_VERIFY_ADMIN_SSL] = "IceGrid.Registry.AdminSSLPermissionsVerifier",
+};
+
 static int configure_verifiers(struct reg_sessions *ss, struct ib_err *err)
 {
     const char *instance = ib_cstr(ss->reg->cfg.instance);
-    const struct auth_setting settings[REG_VERIFIERS] = {
-        [REG_VERIFY_CLIENT] = {"IceGrid.Registry.PermissionsVerifier", "IceGrid.Registry.CryptPasswords", instance,
-                               false},
-        [REG_VERIFY_ADMIN] = {"IceGrid.Registry.AdminPermissionsVerifier", "IceGrid.Registry.AdminCryptPasswords",
-                              instance, false},
-        [REG_VERIFY_CLIENT_SSL] = {"IceGrid.Registry.SSLPermissionsVerifier", NULL, instance, true},
-        [REG_VERIFY_ADMIN_SSL] = {"IceGrid.Registry.AdminSSLPermissionsVerifier", NULL, instance, true},
-    };
+    static const char *const files[REG_VERIFIERS] = {[REG_VERIFY_CLIENT] = "IceGrid.Registry.CryptPasswords",
+                                                     [REG_VERIFY_ADMIN] = "IceGrid.Registry.AdminCryptPasswords"};
+    static const char *const prefixes[REG_VERIFIERS] = {
+        [REG_VERIFY_CLIENT] = "Moulin.Registry.", [REG_VERIFY_ADMIN] = "Moulin.Registry.Admin"};
+    int rc = auth_helper_configure(ss->reg->rt, "Moulin.Registry.", &ss->helper, err);
 
-    ss->helper = auth_helper_new(ss->reg->loop, NULL);
-    if (ss->helper == NULL)
-        return ib_err_set(err, IB_ENOMEM, "out of memory");
+    if (rc != 0)
+        return rc;
     for (size_t i = 0; i < REG_VERIFIERS; i++) {
-        int rc = auth_verifier_configure(ss->reg->rt, ss->helper, &settings[i], &ss->verifiers[i], err);
+        const struct auth_setting setting = {verifier_properties[i], files[i], instance,
+                                             i == REG_VERIFY_CLIENT_SSL || i == REG_VERIFY_ADMIN_SSL, prefixes[i]};
 
+        rc = auth_verifier_configure(ss->reg->rt, ss->helper, &setting, &ss->verifiers[i], err);
         if (rc == IB_EPARSEPROXY || rc == IB_EPARSEENDPOINT || rc == IB_EPARSEIDENTITY || rc == IB_EILLEGALIDENTITY)
             ib_log_error(ss->reg->log, "%s: these sessions are refused", err->text); /* as the original: 13 */
         else if (rc != 0)
@@ -374,44 +383,97 @@ static int configure_verifiers(struct reg_sessions *ss, struct ib_err *err)
     return 0;
 }
 
-/* A verifier that is not there is no reason not to start: each login asks it again. */
+/* Asking a verifier for its type. One with endpoints of its own must answer before the start is over; one that has to
+   be located may be registered here later, so its absence is only warned about, and each login asks it again. */
 struct probe {
     struct reg *reg;
     const struct iw_proxy *prx;
+    const char *property;
+    struct ir_call *call;
+    char failure[300]; /* why the start must end; "" otherwise */
+    bool required;
 };
+
+static bool verifiers_optional(const struct reg *reg)
+{
+    return ir_properties_int_or(ir_runtime_properties(reg->rt), NULL, AUTH_VERIFIER_OPTIONAL, 0) > 0;
+}
 
 static void probed(void *arg, const struct ir_result *r)
 {
-    const struct probe *p = arg;
+    struct probe *p = arg;
     const struct ir_isA_out *out = r->outcome == IR_SUCCESS ? r->out : NULL;
+    const char *why = "the object is not a permissions verifier";
     struct ib_arena arena;
-    char text[300];
+    char text[256];
 
+    p->call = NULL;
     if ((out != NULL && out->ret) || p->reg->stopping)
+        return;
+    if (out == NULL)
+        why = ir_result_text(r, text, sizeof(text));
+    if (p->required) {
+        (void)snprintf(p->failure, sizeof(p->failure), "%s", why);
+        return;
+    }
+    if (p->reg->cfg.no_warn)
         return;
     ib_arena_init(&arena, 0);
     ib_log_warning(p->reg->log, "unable to contact permissions verifier `%s': logins are refused until it answers\n%s",
-                   ib_cstr(ir_proxy_format(p->prx, IR_UNICODE, &arena)),
-                   out != NULL ? "the object is not a permissions verifier" : ir_result_text(r, text, sizeof(text)));
+                   ib_cstr(ir_proxy_format(p->prx, IR_UNICODE, &arena)), why);
     ib_arena_fini(&arena);
 }
 
-static void probe_verifiers(struct reg_sessions *ss)
+static int probe_start(struct reg_sessions *ss, size_t which, struct probe *p, struct ib_err *err)
 {
     static const struct ir_call_options options = {.timeout_ms = 5000};
+    const struct iw_proxy *prx = ss->verifiers[which] != NULL ? auth_verifier_proxy(ss->verifiers[which]) : NULL;
+    bool ssl = which == REG_VERIFY_CLIENT_SSL || which == REG_VERIFY_ADMIN_SSL;
+    const struct ir_isA_in in = {
+        ib_str(ssl ? "::Glacier2::SSLPermissionsVerifier" : "::Glacier2::PermissionsVerifier")};
 
-    for (size_t i = 0; i < REG_VERIFIERS && !ss->reg->cfg.no_warn; i++) {
-        const struct iw_proxy *prx = ss->verifiers[i] != NULL ? auth_verifier_proxy(ss->verifiers[i]) : NULL;
-        bool ssl = i == REG_VERIFY_CLIENT_SSL || i == REG_VERIFY_ADMIN_SSL;
-        struct ir_isA_in in = {ib_str(ssl ? "::Glacier2::SSLPermissionsVerifier" : "::Glacier2::PermissionsVerifier")};
-        struct probe *p = prx != NULL ? IB_ARENA_NEW(&ss->reg->arena, struct probe) : NULL;
+    if (prx == NULL)
+        return 0;
+    p->reg = ss->reg;
+    p->prx = iw_proxy_copy(prx, &ss->reg->arena);
+    p->property = verifier_properties[which];
+    p->required = prx->n_endpoints > 0 && !verifiers_optional(ss->reg);
+    if (p->prx != NULL)
+        p->call = ir_call(ss->reg->rt, p->prx, &ir_op_ice_isA, &options, &in, probed, p);
+    return p->call != NULL ? 0 : ib_err_set(err, IB_ENOMEM, "%s: out of memory", p->property);
+}
 
-        if (p == NULL)
-            continue;
-        *p = (struct probe){ss->reg, iw_proxy_copy(prx, &ss->reg->arena)};
-        if (p->prx != NULL && ir_call(ss->reg->rt, p->prx, &ir_op_ice_isA, &options, &in, probed, p) == NULL)
-            ib_log_warning(ss->reg->log, "cannot ask the permissions verifier: out of memory");
+static int probe_result(const struct probe *p, struct ib_err *err)
+{
+    const struct ir_properties *props = p->reg != NULL ? ir_runtime_properties(p->reg->rt) : NULL;
+
+    if (props == NULL || p->failure[0] == '\0')
+        return 0;
+    return ib_err_set(err, IB_ECONFIG, AUTH_VERIFIER_ABSENT, ir_properties_get(props, p->property), p->property,
+                      ir_properties_origin(props, p->property), p->failure);
+}
+
+static int probe_verifiers(struct reg_sessions *ss, struct ib_err *err)
+{
+    struct probe *probes = IB_ARENA_ARRAY(&ss->reg->arena, REG_VERIFIERS, struct probe);
+    bool open = true;
+    int rc = probes != NULL ? 0 : ib_err_set(err, IB_ENOMEM, "out of memory");
+
+    for (size_t i = 0; rc == 0 && i < REG_VERIFIERS; i++)
+        rc = probe_start(ss, i, &probes[i], err);
+    while (rc == 0 && open) {
+        open = false;
+        for (size_t i = 0; i < REG_VERIFIERS; i++)
+            open = open || (probes[i].required && probes[i].call != NULL);
+        if (open)
+            (void)ic_loop_run_once(ss->reg->loop, 1000);
     }
+    for (size_t i = 0; rc == 0 && i < REG_VERIFIERS; i++)
+        rc = probe_result(&probes[i], err);
+    for (size_t i = 0; rc != 0 && probes != NULL && i < REG_VERIFIERS; i++)
+        if (probes[i].call != NULL)
+            ir_call_cancel(probes[i].call);
+    return rc;
 }
 
 static void *part_start(struct reg *reg, struct ib_err *err)
@@ -434,11 +496,12 @@ static void *part_start(struct reg *reg, struct ib_err *err)
         rc = reg_session_managers_start(ss, err);
     if (rc == 0)
         rc = reg_routes_start(ss, err);
+    if (rc == 0)
+        rc = probe_verifiers(ss, err);
     if (rc != 0) {
         part_stop(ss);
         return NULL;
     }
-    probe_verifiers(ss);
     return ss;
 }
 

@@ -51,6 +51,8 @@ struct reg_session {
     struct iw_identity admin_id;
     struct ir_servant admin;
     struct reg_observers *observers; /* owns; NULL without */
+    struct ib_list files; /* own: struct reg_file, see file_iterator.c */
+    size_t n_files;
     struct ib_str callback_category; /* empty: not made yet */
     struct ir_servant callbacks; /* default servant of that category */
 };
@@ -123,6 +125,21 @@ void reg_allocate_by_type(struct reg_session *s, struct ir_request *rq, struct i
 void reg_release(struct reg_session *s, struct ir_request *rq, const struct iw_identity *id);
 void reg_alloc_session_gone(struct reg_session *s); /* cancels what it waits for, gives back what it has */
 
+/* --- session_server.c: servers of activation "session" --- */
+
+bool reg_is_session_server(const struct reg_server *server); /* NULL: false */
+struct reg_session_hold {
+    void (*then)(void *arg);
+    void *arg;
+};
+/* The user of the session that got the server; then is called when its node has it, or cannot have it. hold is the
+   caller's until then. At once for other servers. */
+void reg_session_server_hold(struct reg *reg, const struct reg_server *server, struct ib_str user,
+                             struct reg_session_hold *hold);
+void reg_session_server_release(struct reg *reg, struct ib_str id);
+/* traces.c: allocated, released */
+void reg_trace_allocation(const struct reg_session *s, const struct iw_identity *id, const char *what);
+
 /* --- filters of a router's session (icegrid-registry 7.4) --- */
 
 struct reg_filter_change {
@@ -142,6 +159,32 @@ void reg_filter_tell(struct reg_session *s, bool add, const struct reg_filter_ch
 int reg_observers_set(struct reg_session *s, struct iw_proxy *const prx[REG_TOPIC_MAX],
                       struct ir_conn *conn) IB_MUST_CHECK;
 void reg_observers_free(struct reg_observers *o); /* NULL is fine */
+
+/* --- file_iterator.c: files that an administrator reads, here or elsewhere --- */
+
+enum reg_file_owner { REG_FILE_OF_REGISTRY, REG_FILE_OF_NODE };
+struct reg_file_wish {
+    const struct iw_proxy *reader; /* IceGrid::FileReader */
+    const char *file; /* its name there */
+    int32_t count; /* where to begin: icegrid-registry 8.3 */
+    struct ib_str owner; /* the registry's or node's name */
+    enum reg_file_owner unreachable; /* whose …UnreachableException tells that the reader does not answer */
+};
+/* Answers rq, one of the seven open… operations, at once or later. The wish is copied. */
+void reg_file_open(struct reg_session *s, struct ir_request *rq, const struct reg_file_wish *wish);
+void reg_files_close(struct reg_session *s); /* all of the session's */
+
+/* --- admin_files.c: who has the file --- */
+
+#define REG_OPEN_OP(op)                                                                                                \
+    void reg_##op(void *self, struct ir_request *rq, const struct IceGrid_AdminSession_##op##_in *in)
+REG_OPEN_OP(openServerLog);
+REG_OPEN_OP(openServerStdErr);
+REG_OPEN_OP(openServerStdOut);
+REG_OPEN_OP(openNodeStdErr);
+REG_OPEN_OP(openNodeStdOut);
+REG_OPEN_OP(openRegistryStdErr);
+REG_OPEN_OP(openRegistryStdOut);
 
 /* --- admin_nodes.c --- */
 

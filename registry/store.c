@@ -1,209 +1,130 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The database on disk: one LMDB environment, written by one thread. Owns the directory's lock, the environment and the
-   thread. Every record carries a checksum; a damaged file is found by a child process before this one maps it. */
+/* The registry's part of its database: tables, serials, and whose it is. Owns the store beneath. */
 #include "store.h"
-#include "store_priv.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <sys/file.h>
-#include <time.h>
-#include <unistd.h>
 
-#include <moulin/net/loop.h>
+enum { SERIALS = REG_TABLE_MAX, NOTES };
 
-struct reg_store {
-    struct ic_loop *loop;
-    int lock_fd;
-    MDB_env *env;
-    MDB_dbi dbi[REG_DBI_MAX];
-    size_t map_size;
-    char dir[4096];
-    int64_t serial[REG_SERIALS]; /* as found at start */
-    pthread_t thread;
-    bool running;
-    pthread_mutex_t mutex; /* protects what follows */
-    pthread_cond_t wake;
-    struct reg_batch *todo, **todo_tail, *finished, **finished_tail;
-    bool quit, closed;
-    unsigned refs; /* the owner, and each message posted to the loop */
+static const char *const tables[] = {
+    [REG_APPLICATIONS] = "applications", [REG_ADAPTERS] = "adapters", [REG_OBJECTS] = "objects", [REG_NODES] = "nodes",
+    [SERIALS] = "moulin-serials",        [NOTES] = "moulin-meta"};
+
+const struct store_schema reg_schema = {
+    .name = "moulin registry 1",
+    .tables = tables,
+    .n_tables = sizeof tables / sizeof *tables,
+    .foreign = "serials",
+    .foreign_text = "choose an empty directory; its content can be taken over with --initdb-from-replica, or with "
+                    "icegriddb --export and moulin registry import",
+    .user = "registry",
+    .path_property = "IceGrid.Registry.LMDB.Path",
+    .size_property = "IceGrid.Registry.LMDB.MapSize",
+    .damage_text = "restore a copy, or start with an empty one and --initdb-from-replica",
 };
 
-static void unref(struct reg_store *s)
+struct reg_store {
+    struct store *store; /* owns */
+    struct reg_store_facts facts; /* as found at start */
+};
+
+/* --- facts ------------------------------------------------------------------------------------------------------- */
+
+static struct ib_span text_span(const char *s, size_t n)
 {
-    pthread_mutex_lock(&s->mutex);
-    bool last = --s->refs == 0;
-    pthread_mutex_unlock(&s->mutex);
-    if (!last)
-        return;
-    for (struct reg_batch *b = s->finished, *next; b; b = next) {
-        next = b->next;
-        reg_batch_free(b);
+    union {
+        const char *c;
+        const uint8_t *u;
+    } x = {.c = s};
+    return (struct ib_span){x.u, n};
+}
+
+static bool key_is(struct ib_span key, const char *name)
+{
+    return key.n == strlen(name) && memcmp(key.p, name, key.n) == 0;
+}
+
+static void facts_init(struct reg_store_facts *facts)
+{
+    *facts = (struct reg_store_facts){0};
+    for (int t = 0; t < REG_SERIALS; t++)
+        facts->serial[t] = facts->settled[t] = 1;
+}
+
+static int64_t little(const uint8_t *p)
+{
+    uint64_t v = 0;
+    for (int i = 8; i-- > 0;)
+        v = v << 8 | p[i];
+    return (int64_t)v;
+}
+
+static void put_little(uint8_t *p, int64_t v)
+{
+    for (int i = 0; i < 8; i++)
+        p[i] = (uint8_t)((uint64_t)v >> (8 * i));
+}
+
+/* The serial, and the settled one behind it when that is another. */
+static int on_serial(void *arg, struct ib_span key, struct ib_span value, struct ib_err *err)
+{
+    struct reg_store_facts *facts = arg;
+    for (int t = 0; t < REG_SERIALS; t++) {
+        if (!key_is(key, tables[t]))
+            continue;
+        int64_t serial = value.n == 8 || value.n == 16 ? little(value.p) : 0;
+        int64_t settled = value.n == 16 ? little(value.p + 8) : serial;
+        if (serial < 1 || settled < 1 || settled > serial)
+            return ib_err_set(err, IB_EDAMAGED, "the serial of `%s' in the database is damaged: restore a copy",
+                              tables[t]);
+        facts->serial[t] = serial;
+        facts->settled[t] = settled;
     }
-    pthread_mutex_destroy(&s->mutex);
-    pthread_cond_destroy(&s->wake);
-    free(s);
+    return 0;
 }
 
-/* --- the thread ------------------------------------------------------------------------------------------------- */
-
-/* Doubles the map: nobody else has a transaction, so it may move. */
-static int grow(struct reg_store *s)
+static int on_note(void *arg, struct ib_span key, struct ib_span value, struct ib_err *err)
 {
-    if (s->map_size > SIZE_MAX / 4)
-        return MDB_MAP_FULL;
-    int rc = mdb_env_set_mapsize(s->env, s->map_size * 2);
-    if (rc == 0)
-        s->map_size *= 2;
-    return rc;
-}
-
-static int commit_once(struct reg_store *s, const struct reg_batch *b)
-{
-    MDB_txn *txn;
-    int rc = mdb_txn_begin(s->env, NULL, 0, &txn);
-    if (rc)
-        return rc;
-    rc = reg_batch_write(b, txn, s->dbi);
-    if (rc) {
-        mdb_txn_abort(txn);
-        return rc;
-    }
-    return mdb_txn_commit(txn);
-}
-
-static void run_job(struct reg_store *s, struct reg_batch *b)
-{
-    if (reg_batch_failed(b)) {
-        b->code = ib_err_set(&b->err, IB_ENOMEM, "out of memory");
-        return;
-    }
-    int rc = commit_once(s, b);
-    while (rc == MDB_MAP_FULL && (rc = grow(s)) == 0)
-        rc = commit_once(s, b);
-    if (rc)
-        b->code = reg_store_fail(&b->err, rc, s->dir, "cannot write the database");
-}
-
-static void deliver(void *arg)
-{
-    struct reg_store *s = arg;
-    pthread_mutex_lock(&s->mutex);
-    struct reg_batch *list = s->finished;
-    s->finished = NULL;
-    s->finished_tail = &s->finished;
-    pthread_mutex_unlock(&s->mutex);
-    while (list) {
-        struct reg_batch *b = list;
-        list = b->next;
-        if (!s->closed && b->done) /* closed is written by this thread only */
-            b->done(b->arg, b->code, &b->err);
-        reg_batch_free(b);
-    }
-    unref(s);
-}
-
-static void finish(struct reg_store *s, struct reg_batch *b)
-{
-    pthread_mutex_lock(&s->mutex);
-    b->next = NULL;
-    *s->finished_tail = b;
-    s->finished_tail = &b->next;
-    bool closed = s->closed;
-    if (!closed)
-        s->refs++;
-    pthread_mutex_unlock(&s->mutex);
-    if (closed)
-        return;
-    /* A completion must not be lost: short of memory, this thread may wait. */
-    while (ic_loop_post(s->loop, deliver, s) != 0)
-        nanosleep(&(struct timespec){0, 10000000}, NULL);
-}
-
-static void *work(void *arg)
-{
-    struct reg_store *s = arg;
-    pthread_mutex_lock(&s->mutex);
-    for (;;) {
-        while (!s->todo && !s->quit)
-            pthread_cond_wait(&s->wake, &s->mutex);
-        struct reg_batch *b = s->todo;
-        if (!b)
-            break;
-        s->todo = b->next;
-        if (!s->todo)
-            s->todo_tail = &s->todo;
-        pthread_mutex_unlock(&s->mutex);
-        run_job(s, b);
-        finish(s, b);
-        pthread_mutex_lock(&s->mutex);
-    }
-    pthread_mutex_unlock(&s->mutex);
-    return NULL;
-}
-
-void reg_store_commit(struct reg_store *s, struct reg_batch *b,
-                      void (*done)(void *arg, int code, const struct ib_err *err), void *arg)
-{
-    b->next = NULL;
-    b->done = done;
-    b->arg = arg;
-    pthread_mutex_lock(&s->mutex);
-    *s->todo_tail = b;
-    s->todo_tail = &b->next;
-    pthread_cond_signal(&s->wake);
-    pthread_mutex_unlock(&s->mutex);
-}
-
-/* --- opening ---------------------------------------------------------------------------------------------------- */
-
-static int take_lock(struct reg_store *s, struct ib_err *err)
-{
-    char path[sizeof s->dir + 16];
-    snprintf(path, sizeof path, "%s/moulin.lock", s->dir);
-    s->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
-    if (s->lock_fd < 0)
-        return ib_err_set(err, IB_EFILE, "cannot open `%s': %s: check the directory's owner and permissions", path,
-                          strerror(errno));
-    if (flock(s->lock_fd, LOCK_EX | LOCK_NB) == 0)
+    struct reg_store_facts *facts = arg;
+    (void)err;
+    if (!key_is(key, "replica") || value.n >= sizeof facts->replica)
         return 0;
-    return ib_err_set(
-        err, IB_ECONFIG,
-        "the database in `%s' is in use by another process: stop it, or give this registry a directory of "
-        "its own (IceGrid.Registry.LMDB.Path)",
-        s->dir);
+    memcpy(facts->replica, value.p, value.n);
+    facts->replica[value.n] = '\0';
+    return 0;
 }
 
-static int open_env(struct reg_store *s, struct ib_err *err)
+void reg_batch_serial(struct store_batch *b, enum reg_table table, int64_t serial, int64_t settled)
 {
-    int rc = mdb_env_create(&s->env);
-    if (rc == 0)
-        rc = mdb_env_set_maxdbs(s->env, REG_DBI_MAX);
-    if (rc == 0)
-        rc = mdb_env_set_mapsize(s->env, s->map_size);
-    if (rc == 0)
-        rc = mdb_env_open(s->env, s->dir, MDB_NOTLS, 0640);
-    MDB_envinfo info;
-    if (rc == 0)
-        rc = mdb_env_info(s->env, &info);
-    if (rc)
-        return reg_store_fail(err, rc, s->dir, "cannot open the database");
-    s->map_size = info.me_mapsize;
-    MDB_txn *txn;
-    rc = mdb_txn_begin(s->env, NULL, 0, &txn);
-    if (rc)
-        return reg_store_fail(err, rc, s->dir, "cannot open the database");
-    int code = reg_store_open_tables(txn, s->dir, s->dbi, s->serial, err);
-    if (code) {
-        mdb_txn_abort(txn);
-        return code;
-    }
-    rc = mdb_txn_commit(txn);
-    return rc ? reg_store_fail(err, rc, s->dir, "cannot create the database") : 0;
+    uint8_t v[16];
+    put_little(v, serial);
+    put_little(v + 8, settled);
+    store_batch_put(b, SERIALS, text_span(tables[table], strlen(tables[table])),
+                    (struct ib_span){v, settled == serial ? 8 : 16});
 }
+
+void reg_batch_replica(struct store_batch *b, struct ib_str name)
+{
+    store_batch_put(b, NOTES, text_span("replica", 7), text_span(ib_cstr(name), name.n));
+}
+
+int64_t reg_store_serial(const struct reg_store *s, enum reg_table table)
+{
+    return (unsigned)table < REG_SERIALS ? s->facts.serial[table] : 0;
+}
+
+int64_t reg_store_settled(const struct reg_store *s, enum reg_table table)
+{
+    return (unsigned)table < REG_SERIALS ? s->facts.settled[table] : 0;
+}
+
+const char *reg_store_replica(const struct reg_store *s)
+{
+    return s->facts.replica;
+}
+
+/* --- the store beneath -----------------------------------------------------------------------------------------------
+ */
 
 struct reg_store *reg_store_open(struct ic_loop *loop, const char *dir, size_t map_size, struct ib_err *err)
 {
@@ -212,24 +133,11 @@ struct reg_store *reg_store_open(struct ic_loop *loop, const char *dir, size_t m
         ib_err_set(err, IB_ENOMEM, "out of memory");
         return NULL;
     }
-    s->loop = loop;
-    s->map_size = map_size;
-    s->refs = 1;
-    s->todo_tail = &s->todo;
-    s->finished_tail = &s->finished;
-    pthread_mutex_init(&s->mutex, NULL);
-    pthread_cond_init(&s->wake, NULL);
-    snprintf(s->dir, sizeof s->dir, "%s", dir);
-    s->lock_fd = -1;
-    if (take_lock(s, err) || reg_store_check(s->dir, err) || open_env(s, err))
-        goto fail;
-    if (pthread_create(&s->thread, NULL, work, s) != 0) {
-        ib_err_set(err, IB_EINIT, "cannot start the database thread: %s", strerror(errno));
-        goto fail;
-    }
-    s->running = true;
-    return s;
-fail:
+    facts_init(&s->facts);
+    s->store = store_open(loop, &reg_schema, dir, map_size, err);
+    if (s->store && store_each(s->store, SERIALS, on_serial, &s->facts, err) == 0 &&
+        store_each(s->store, NOTES, on_note, &s->facts, err) == 0)
+        return s;
     reg_store_close(s);
     return NULL;
 }
@@ -238,33 +146,43 @@ void reg_store_close(struct reg_store *s)
 {
     if (!s)
         return;
-    pthread_mutex_lock(&s->mutex);
-    s->quit = s->closed = true;
-    pthread_cond_signal(&s->wake);
-    pthread_mutex_unlock(&s->mutex);
-    if (s->running)
-        pthread_join(s->thread, NULL);
-    if (s->env)
-        mdb_env_close(s->env);
-    if (s->lock_fd >= 0)
-        close(s->lock_fd);
-    unref(s);
+    store_close(s->store);
+    free(s);
 }
 
-int64_t reg_store_serial(const struct reg_store *s, enum reg_table table)
+int reg_store_each(struct reg_store *s, enum reg_table table, store_record_fn fn, void *arg, struct ib_err *err)
 {
-    return (unsigned)table < REG_SERIALS ? s->serial[table] : 0;
+    return store_each(s->store, (int)table, fn, arg, err);
 }
 
-int reg_store_each(struct reg_store *s, enum reg_table table,
-                   int (*fn)(void *arg, struct ib_span key, struct ib_span value, struct ib_err *err), void *arg,
-                   struct ib_err *err)
+void reg_store_commit(struct reg_store *s, struct store_batch *b,
+                      void (*done)(void *arg, int code, const struct ib_err *err), void *arg)
 {
-    MDB_txn *txn;
-    int rc = mdb_txn_begin(s->env, NULL, MDB_RDONLY, &txn);
-    if (rc)
-        return reg_store_fail(err, rc, s->dir, "cannot read the database");
-    int code = reg_store_walk(txn, s->dbi[table], s->dir, fn, arg, err);
-    mdb_txn_abort(txn);
-    return code;
+    store_commit(s->store, b, done, arg);
+}
+
+struct snapshot {
+    int (*fn)(void *arg, enum reg_table table, struct ib_span key, struct ib_span value, struct ib_err *err);
+    void *arg;
+    struct reg_store_facts *facts;
+};
+
+static int on_record(void *arg, int table, struct ib_span key, struct ib_span value, struct ib_err *err)
+{
+    const struct snapshot *s = arg;
+    if (table == SERIALS)
+        return on_serial(s->facts, key, value, err);
+    if (table == NOTES)
+        return on_note(s->facts, key, value, err);
+    return s->fn(s->arg, (enum reg_table)table, key, value, err);
+}
+
+int reg_store_snapshot(const char *dir,
+                       int (*fn)(void *arg, enum reg_table table, struct ib_span key, struct ib_span value,
+                                 struct ib_err *err),
+                       void *arg, struct reg_store_facts *facts, struct ib_err *err)
+{
+    struct snapshot s = {fn, arg, facts};
+    facts_init(facts);
+    return store_snapshot(&reg_schema, dir, on_record, &s, err);
 }

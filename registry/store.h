@@ -1,15 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The database on disk: LMDB behind one thread of its own. Batches of writes are committed in the order given, one
-   transaction (and one sync) each; completion comes back to the loop. Whoever batches decides what shares a sync.
-   Nothing is read after the start: the catalog is the memory of it all. */
+/* The registry's database: its tables, and what a database says about itself: the tables' serials and whose it is. The
+   rest is the store's (moulin/store/store.h). */
 #ifndef REG_STORE_H
 #define REG_STORE_H
 
-#include <moulin/base/buf.h>
-#include <moulin/base/err.h>
-#include <moulin/base/span.h>
+#include <moulin/store/store.h>
 
-struct ic_loop;
 struct reg_store;
 
 enum reg_table {
@@ -20,31 +16,36 @@ enum reg_table {
     REG_TABLE_MAX
 };
 #define REG_SERIALS 3 /* the first three tables have one */
-#define REG_KEY_MAX 511 /* bytes of an encoded key, as in the original */
+#define REG_KEY_MAX STORE_KEY_MAX
 
-/* Opens or creates. IB_ECONFIG: another process has it, or it belongs to another instance; IB_EDAMAGED; IB_EIO. */
+extern const struct store_schema reg_schema;
+
+/* What a database says about itself. */
+struct reg_store_facts {
+    int64_t serial[REG_SERIALS]; /* 1 in a new one */
+    int64_t settled[REG_SERIALS]; /* of a slave: the last serial that the master is known to have on its own disk, too */
+    char replica[256]; /* whose it was; "" when nobody said */
+};
+
+/* As their namesakes of the store. */
 struct reg_store *reg_store_open(struct ic_loop *loop, const char *dir, size_t map_size, struct ib_err *err);
-void reg_store_close(struct reg_store *s); /* finishes what was submitted; completions are dropped */
-
-/* Calls fn for every record of the table in key order; stops when fn returns non-zero and returns that. Only before the
-   first commit. The spans are valid during the call. */
-int reg_store_each(struct reg_store *s, enum reg_table table,
-                   int (*fn)(void *arg, struct ib_span key, struct ib_span value, struct ib_err *err), void *arg,
+void reg_store_close(struct reg_store *s);
+int reg_store_each(struct reg_store *s, enum reg_table table, store_record_fn fn, void *arg,
                    struct ib_err *err) IB_MUST_CHECK;
-int64_t reg_store_serial(const struct reg_store *s, enum reg_table table); /* as found at start; 1 in a new database */
-
-/* One transaction under construction. Errors stick; commit reports them. */
-struct reg_batch;
-struct reg_batch *reg_batch_new(void);
-void reg_batch_free(struct reg_batch *b); /* only before commit */
-void reg_batch_put(struct reg_batch *b, enum reg_table table, struct ib_span key, struct ib_span value);
-void reg_batch_del(struct reg_batch *b, enum reg_table table, struct ib_span key); /* absent: fine */
-void reg_batch_clear(struct reg_batch *b, enum reg_table table);
-void reg_batch_serial(struct reg_batch *b, enum reg_table table, int64_t serial);
-
-/* Takes b. done is called on the loop once all of it is on disk, or none of it is (code < 0, err says why). It is never
-   called from inside. */
-void reg_store_commit(struct reg_store *s, struct reg_batch *b,
+void reg_store_commit(struct reg_store *s, struct store_batch *b,
                       void (*done)(void *arg, int code, const struct ib_err *err), void *arg);
+
+int64_t reg_store_serial(const struct reg_store *s, enum reg_table table); /* as found at start */
+int64_t reg_store_settled(const struct reg_store *s, enum reg_table table); /* likewise */
+const char *reg_store_replica(const struct reg_store *s); /* likewise */
+
+/* store_snapshot of the tables, with the facts. */
+int reg_store_snapshot(const char *dir,
+                       int (*fn)(void *arg, enum reg_table table, struct ib_span key, struct ib_span value,
+                                 struct ib_err *err),
+                       void *arg, struct reg_store_facts *facts, struct ib_err *err) IB_MUST_CHECK;
+
+void reg_batch_serial(struct store_batch *b, enum reg_table table, int64_t serial, int64_t settled);
+void reg_batch_replica(struct store_batch *b, struct ib_str name); /* whose the database is from now on */
 
 #endif

@@ -63,6 +63,14 @@ static int append_endpoints(struct iw_proxy *prx, const struct iw_endpoint *more
     return 0;
 }
 
+/* A proxy to objects of several replicas has the options of none of their adapters. */
+static void forget_options(struct reg *reg, struct iw_proxy *prx)
+{
+    prx->mode = IW_TWOWAY;
+    prx->secure = false;
+    prx->encoding = ir_runtime_proxy_defaults(reg->rt)->encoding;
+}
+
 int reg_shared_objects(struct reg *reg, struct ib_arena *arena, struct IceGrid_ObjectInfoSeq *out)
 {
     const struct row rows[] = {
@@ -76,6 +84,8 @@ int reg_shared_objects(struct reg *reg, struct ib_arena *arena, struct IceGrid_O
     int rc = 0;
     for (size_t i = 0; i < 3 && !rc; i++) {
         rc = append(reg, arena, out, &rows[i]);
+        if (!rc)
+            forget_options(reg, out->v[i].proxy);
         const struct iw_proxy *slave;
         const char *endpoints = rows[i].adapter == reg->client ? "Client" : "Server";
         for (size_t k = 0; !rc && (slave = reg_slave_endpoints(reg, k, endpoints)) != NULL; k++)
@@ -158,9 +168,9 @@ void reg_register_objects(struct reg *reg, void (*done)(void *arg), void *arg)
     put_shared_and(reg, true, done, arg);
 }
 
-void reg_update_shared_objects(struct reg *reg)
+void reg_update_shared_objects(struct reg *reg, void (*done)(void *arg), void *arg)
 {
-    put_shared_and(reg, false, NULL, NULL);
+    put_shared_and(reg, false, done, arg);
 }
 
 /* --- handing out
@@ -171,6 +181,8 @@ struct iw_proxy *reg_shared_proxy(struct reg *reg, const char *name, struct ir_a
     struct iw_identity id = reg_identity(reg, name);
     struct iw_proxy *prx = ir_adapter_direct_proxy(adapter, &id, arena);
     struct IceGrid_ObjectInfo info;
+    if (prx)
+        forget_options(reg, prx);
     if (!prx || reg_catalog_object(reg->catalog, &id, arena, &info) || !info.proxy)
         return prx;
     size_t own = prx->n_endpoints;

@@ -18,7 +18,7 @@ void reg_put_objects(struct reg *reg, const struct IceGrid_ObjectInfoSeq *object
 /* Both sets: at start, and on a slave after each failed attempt to reach the master. */
 void reg_register_objects(struct reg *reg, void (*done)(void *arg), void *arg);
 /* The shared three again: a slave came or went. */
-void reg_update_shared_objects(struct reg *reg);
+void reg_update_shared_objects(struct reg *reg, void (*done)(void *arg), void *arg);
 
 /* id's endpoints of the object table, this replica's own (of adapter) first (icegrid-internal 7.4); in the arena. */
 struct iw_proxy *reg_shared_proxy(struct reg *reg, const char *name, struct ir_adapter *adapter,
