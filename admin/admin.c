@@ -22,6 +22,7 @@ static const char usage[] =
     "  -P, --password-file FILE  its first line is the password; '-' is stdin (asked for when missing)\n"
     "  -S, --ssl                 log in with the TLS certificate (IceSSL.CertFile) instead\n"
     "  -r, --replica NAME        registry replica to ask (default: the master)\n"
+    "  -j, --json                lists and descriptions as JSON\n"
     "  -h, --help                this text\n"
     "\n"
     "Commands:\n";
@@ -29,6 +30,7 @@ static const char usage[] =
 struct adm_options {
     struct adm_login login;
     const char *replica;
+    bool json;
 };
 
 static void print_usage(FILE *to)
@@ -41,12 +43,16 @@ static void print_usage(FILE *to)
 static int parse(struct adm_options *o, int argc, char **argv)
 {
     static const struct option options[] = {
-        {"user", required_argument, NULL, 'u'}, {"password-file", required_argument, NULL, 'P'},
-        {"ssl", no_argument, NULL, 'S'},        {"replica", required_argument, NULL, 'r'},
-        {"help", no_argument, NULL, 'h'},       {NULL, 0, NULL, 0},
+        {"user", required_argument, NULL, 'u'},
+        {"password-file", required_argument, NULL, 'P'},
+        {"ssl", no_argument, NULL, 'S'},
+        {"replica", required_argument, NULL, 'r'},
+        {"json", no_argument, NULL, 'j'},
+        {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
     };
     int c;
-    while ((c = getopt_long(argc, argv, "+u:P:Sr:h", options, NULL)) != -1) {
+    while ((c = getopt_long(argc, argv, "+u:P:Sr:jh", options, NULL)) != -1) {
         switch (c) {
         case 'u':
             o->login.user = optarg;
@@ -59,6 +65,9 @@ static int parse(struct adm_options *o, int argc, char **argv)
             break;
         case 'r':
             o->replica = optarg;
+            break;
+        case 'j':
+            o->json = true;
             break;
         case 'h':
             print_usage(stdout);
@@ -97,14 +106,32 @@ static int get_admin(struct adm_peer *p, struct iw_proxy **admin, struct ib_err 
     return code;
 }
 
+/* How many words name the command; 0: another one. */
+static int command_words(const struct adm_command *cmd, const struct ib_str *words, int n)
+{
+    const char *rest = cmd->name;
+    int used = 1;
+    if (n < 1 || !ib_str_is(words[0], cmd->category))
+        return 0;
+    while (*rest) {
+        size_t length = strcspn(rest, " ");
+        if (used == n || words[used].n != length || memcmp(words[used].p, rest, length) != 0)
+            return 0;
+        used++;
+        rest += length + (rest[length] == ' ');
+    }
+    return used;
+}
+
 static int run_words(struct adm_console *c, const struct ib_str *words, int n, struct ib_err *err)
 {
     for (const struct adm_command *cmd = adm_commands; cmd->category; cmd++) {
-        if (n < 2 || !ib_str_is(words[0], cmd->category) || !ib_str_is(words[1], cmd->name))
+        int used = command_words(cmd, words, n);
+        if (!used)
             continue;
-        if (n - 2 < cmd->min_arguments || n - 2 > cmd->max_arguments)
+        if (n - used < cmd->min_arguments || n - used > cmd->max_arguments)
             return ib_err_set(err, IB_EINVAL, "usage: %s %s %s", cmd->category, cmd->name, cmd->arguments);
-        return cmd->run(c, words + 2, n - 2, err);
+        return cmd->run(c, words + used, n - used, err);
     }
     return ib_err_set(err, IB_EINVAL, "unknown command `%s%s%s'; see moulin admin --help", n > 0 ? words[0].p : "",
                       n > 1 ? " " : "", n > 1 ? words[1].p : "");
@@ -156,6 +183,7 @@ int adm_admin_main(int argc, char **argv)
     if (code != 0)
         return report(code, &err);
     int status = parse(&options, argc, argv);
+    console.json = options.json;
     if (status < 0) {
         code = log_in(&peer, &options, &err);
         if (code == 0)

@@ -36,11 +36,13 @@ static int object_list(struct adm_console *c, const struct ib_str *args, int n, 
     if (code != 0)
         return code;
     const struct IceGrid_Admin_getAllObjectInfos_out *all = out;
-    for (size_t i = 0; i < all->ret.n; i++) {
-        const struct IceGrid_ObjectInfo *o = &all->ret.v[i];
-        if (o->proxy)
-            printf("%s\n", ib_cstr(ir_identity_format(&o->proxy->id, IR_UNICODE, &c->peer->arena)));
-    }
+    struct Ice_StringSeq names = {0, IB_ARENA_ARRAY(&c->peer->arena, all->ret.n, struct ib_str)};
+    if (!names.v)
+        return ib_err_set(err, IB_ENOMEM, "out of memory");
+    for (size_t i = 0; i < all->ret.n; i++)
+        if (all->ret.v[i].proxy)
+            names.v[names.n++] = ir_identity_format(&all->ret.v[i].proxy->id, IR_UNICODE, &c->peer->arena);
+    adm_print_names(c, &names);
     return 0;
 }
 
@@ -54,16 +56,22 @@ static int registry_list(struct adm_console *c, const struct ib_str *args, int n
     if (code != 0)
         return code;
     const struct IceGrid_Admin_getAllRegistryNames_out *names = out;
-    for (size_t i = 0; i < names->ret.n; i++)
-        printf("%s\n", names->ret.v[i].p);
+    adm_print_names(c, &names->ret);
     return 0;
 }
 
 const struct adm_command adm_commands[] = {
-    {"application", "add", "FILE [TARGET...] [NAME=VALUE...]", 1, ADM_WORDS_MAX, adm_application_add},
-    {"application", "update", "FILE [TARGET...] [NAME=VALUE...]", 1, ADM_WORDS_MAX, adm_application_update},
+    {"application", "add", "[-n] FILE [TARGET...] [NAME=VALUE...]", 1, ADM_WORDS_MAX, adm_application_add},
+    {"application", "update", "[-n] FILE [TARGET...] [NAME=VALUE...]", 1, ADM_WORDS_MAX, adm_application_update},
+    {"application", "diff", "FILE [TARGET...] [NAME=VALUE...]", 1, ADM_WORDS_MAX, adm_application_diff},
     {"application", "remove", "NAME", 1, 1, adm_application_remove},
+    {"application", "describe", "NAME", 1, 1, adm_application_describe},
+    {"application", "patch", "[-f] NAME", 1, 2, adm_application_patch},
     {"application", "list", "", 0, 0, adm_application_list},
+    {"server", "template describe", "APPLICATION TEMPLATE", 2, 2, adm_server_template_describe},
+    {"server", "template instantiate", "APPLICATION NODE TEMPLATE [NAME=VALUE...]", 3, ADM_WORDS_MAX,
+     adm_server_template_instantiate},
+    {"service", "template describe", "APPLICATION TEMPLATE", 2, 2, adm_service_template_describe},
     {"object", "add", "PROXY [TYPE]", 1, 2, object_add},
     {"object", "remove", "IDENTITY", 1, 1, object_remove},
     {"object", "list", "[EXPRESSION]", 0, 1, object_list},

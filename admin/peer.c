@@ -109,12 +109,13 @@ static void explain_exception(const struct ir_result *r, struct ib_err *err)
     for (const struct iw_class *c = r->exception; c; c = c->base) {
         for (size_t i = 0; i < c->n_fields && at > 0 && at < (int)sizeof text; i++) {
             const struct iw_field *f = &c->fields[i];
-            struct ib_str value;
-            if (f->type->kind != IW_STRING)
-                continue;
-            memcpy(&value, (const char *)r->value + f->offset, sizeof value);
-            if (value.n)
-                at += snprintf(text + at, sizeof text - (size_t)at, ": %s", ib_cstr(value));
+            const void *value = (const char *)r->value + f->offset;
+            const struct iw_seq *many = value;
+            bool list = f->type->kind == IW_SEQ && f->type->elem->kind == IW_STRING;
+            const struct ib_str *s = list ? many->v : f->type->kind == IW_STRING ? value : NULL;
+            for (size_t n = !s ? 0 : list ? many->n : 1; n > 0 && at < (int)sizeof text; n--, s++)
+                if (s->n)
+                    at += snprintf(text + at, sizeof text - (size_t)at, ": %s", ib_cstr(*s));
         }
     }
     ib_err_set(err, IB_EUNKNOWN, "%s", text);

@@ -39,7 +39,7 @@ int adm_words(const char *line, struct ib_arena *arena, struct ib_str *words, in
         if (!*p)
             return count;
         if (count == max)
-            return ib_err_set(err, IB_ELIMIT, "too many words");
+            return ib_err_set(err, IB_ELIMIT, "too many words: put quotes around what has blanks");
         char *copy = ib_arena_alloc(arena, strlen(p) + 1);
         size_t n;
         if (!copy)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The executable's entry: one table from the first argument to the role that runs. */
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -9,6 +10,7 @@
 #include <moulin/certs/certs.h>
 #include <moulin/gateway/gateway.h>
 #include <moulin/registry/registry.h>
+#include <moulin/storm/storm.h>
 
 #include "serve.h"
 
@@ -20,11 +22,19 @@ struct role {
 
 static int run_gateway(int argc, char **argv)
 {
+    if (argc > 1 && strcmp(argv[1], "sessions") == 0) {
+        static char name[] = "moulin gateway sessions";
+        argv[1] = name;
+        return adm_gateway_main(argc - 1, argv + 1);
+    }
     return ir_service_main(&gw_service, argc, argv);
 }
 
 static int run_registry(int argc, char **argv)
 {
+    if (argc > 1 && reg_is_maintenance(argv[1])) {
+        return reg_maintenance_main(argc - 1, argv + 1);
+    }
     return ir_service_main(&reg_service, argc, argv);
 }
 
@@ -33,17 +43,24 @@ static int run_serve(int argc, char **argv)
     return ir_service_main(&serve_service, argc, argv);
 }
 
+static int run_storm(int argc, char **argv)
+{
+    if (argc > 1 && storm_is_maintenance(argv[1])) {
+        return storm_maintenance_main(argc - 1, argv + 1);
+    }
+    return ir_service_main(&storm_service, argc, argv);
+}
+
 static int run_auth_helper(int argc, char **argv)
 {
-    (void)argc;
-    (void)argv;
-    auth_helper_main();
+    auth_helper_main(argc, argv);
 }
 
 static const struct role roles[] = {
     {"gateway", run_gateway, "log clients in and route their requests: a Glacier2 router"},
     {"registry", run_registry, "one replica of the grid's registry, master or slave"},
     {"serve", run_serve, "a gateway and a registry replica in one process"},
+    {"storm", run_storm, "topics: publish and subscribe"},
     {"admin", adm_admin_main, "deploy and inspect a grid"},
     {"client", adm_client_main, "log in through a gateway, look up, allocate, release"},
     {"passwd", auth_passwd_main, "make a line for a password file"},
@@ -61,7 +78,10 @@ static void print_usage(FILE *f)
             (void)fprintf(f, "  %-10s %s\n", roles[i].name, roles[i].summary);
         }
     }
-    (void)fputs("\n  --help, --version; moulin ROLE --help tells the options of a role.\n", f);
+    (void)fputs("\n  --help, --version; moulin ROLE --help tells the options of a role, moulin gateway sessions --help "
+                "how to list and\n"
+                "  end the sessions of a gateway that runs, drain it, and have it read its configuration again.\n",
+                f);
 }
 
 static int run(const struct role *role, int argc, char **argv)
@@ -74,6 +94,9 @@ static int run(const struct role *role, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+    /* Messages come and go at the top of the heap: giving each back to the system costs more than carrying it. */
+    (void)mallopt(M_TRIM_THRESHOLD, 1 << 20);
+    (void)mallopt(M_MMAP_THRESHOLD, 1 << 20);
     const char *word = argc > 1 ? argv[1] : "";
     if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0) {
         print_usage(stdout);

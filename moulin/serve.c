@@ -35,6 +35,9 @@ static int gateway_properties(struct ir_properties *p, struct ib_err *err)
 {
     char text[2048];
     int rc = ir_properties_set(p, "Ice.Admin.Endpoints", "");
+    if (rc == 0 && !ir_properties_has(p, "Moulin.Workers")) { /* the short way to the registry is on its loop only */
+        rc = ir_properties_set(p, "Moulin.Workers", "1");
+    }
     if (rc != 0 || ir_properties_get(p, "Ice.Default.Locator")[0]) {
         return rc;
     }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* An XML file as a tree in an arena, with the places for error texts. Size, depth and the number of elements are
  * bounded. */
-#ifndef MOULIN_ADMIN_XML_TREE_H
-#define MOULIN_ADMIN_XML_TREE_H
+#ifndef MOULIN_DEPLOY_XML_TREE_H
+#define MOULIN_DEPLOY_XML_TREE_H
 
 #include <moulin/base/arena.h>
 

@@ -285,11 +285,15 @@ static void import_base(struct xml_reader *r, const struct IceGrid_ApplicationDe
         xml_set_string(r, &d->variables, copy.variables.v[i].key, copy.variables.v[i].value);
 }
 
-int adm_xml_read(const char *path, const struct adm_xml_options *o, const struct IceGrid_ApplicationDescriptor *base,
+int dep_xml_read(const char *path, const struct dep_xml_options *o, const struct IceGrid_ApplicationDescriptor *base,
                  struct ib_arena *arena, struct IceGrid_ApplicationDescriptor *out, struct ib_err *err)
 {
-    struct xml_reader r = {
-        .arena = arena, .err = err, .overrides = o->overrides, .targets = o->targets, .n_targets = o->n_targets};
+    struct xml_reader r = {.arena = arena,
+                           .err = err,
+                           .overrides = o->overrides,
+                           .targets = o->targets,
+                           .n_targets = o->n_targets,
+                           .places = o->places};
     struct IceGrid_ApplicationDescriptor d = {0};
     struct application a = {.d = &d};
     struct xml_element *root = NULL;
@@ -309,7 +313,7 @@ int adm_xml_read(const char *path, const struct adm_xml_options *o, const struct
     return 0;
 }
 
-int adm_xml_wants_defaults(const char *path, bool *wants, struct ib_err *err)
+int dep_xml_wants_defaults(const char *path, bool *wants, struct ib_err *err)
 {
     struct ib_arena arena;
     struct xml_element *root = NULL;

@@ -6,7 +6,10 @@
 
 #include <errno.h>
 #include <expat.h>
+#include <fcntl.h>
 #include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #define FILE_MAX_BYTES (16 * 1024 * 1024)
 #define DEPTH_MAX 64
@@ -137,14 +140,31 @@ static int feed(struct loader *l, FILE *f)
     }
 }
 
+/* A daemon reads templates on its event loop: a pipe or a device would stop it. */
+static int open_file(const char *path, FILE **f, struct ib_err *err)
+{
+    struct stat st;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd == -1)
+        return ib_err_set(err, IB_EFILE, "unable to open file `%s': %s", path, strerror(errno));
+    bool regular = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+    *f = regular ? fdopen(fd, "r") : NULL;
+    if (*f)
+        return 0;
+    close(fd);
+    return ib_err_set(err, IB_EFILE, "unable to open file `%s': %s", path,
+                      regular ? strerror(errno) : "not a regular file");
+}
+
 int xml_load(const char *path, struct ib_arena *arena, struct xml_element **root, struct ib_err *err)
 {
-    FILE *f = fopen(path, "re");
-    if (!f)
-        return ib_err_set(err, IB_EFILE, "cannot open `%s': %s", path, strerror(errno));
+    FILE *f;
+    int code = open_file(path, &f, err);
+    if (code != 0)
+        return code;
     struct loader l = {
         .parser = XML_ParserCreate(NULL), .arena = arena, .err = err, .path = ib_arena_strz(arena, path).p};
-    int code = l.parser && l.path ? 0 : ib_err_set(err, IB_ENOMEM, "out of memory");
+    code = l.parser && l.path ? 0 : ib_err_set(err, IB_ENOMEM, "out of memory");
     if (code == 0) {
         XML_SetUserData(l.parser, &l);
         XML_SetElementHandler(l.parser, on_start, on_end);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Inside the descriptor reader: walking a tree with includes and targets resolved, attributes, and growing sequences.
    The first fault sticks; everything after it does nothing. */
-#ifndef MOULIN_ADMIN_XML_READER_H
-#define MOULIN_ADMIN_XML_READER_H
+#ifndef MOULIN_DEPLOY_XML_READER_H
+#define MOULIN_DEPLOY_XML_READER_H
 
-#include "descriptor_xml.h"
+#include <moulin/deploy/descriptor_xml.h>
 #include "xml_tree.h"
 
 #include <moulin/rpc/proxy.h>
@@ -23,6 +23,7 @@ struct xml_reader {
     const char *path[XML_PATH_MAX]; /* names of the enclosing application, node, server, service */
     size_t n_path;
     int includes; /* depth */
+    struct dep_places *places; /* NULL: not wanted */
 };
 
 /* What an element may hold: its name and who reads it. parent is the descriptor under construction. */

@@ -222,6 +222,14 @@ static void check_attributes(struct xml_reader *r, const struct xml_element *e)
                              e->line, names);
 }
 
+static void read_element(struct xml_reader *r, struct xml_element *e, const struct xml_handler *h, void *parent)
+{
+    struct xml_element **to = r->places ? XML_APPEND(r, r->places) : NULL;
+    if (to)
+        *to = e;
+    h->read(r, e, parent);
+}
+
 static void dispatch(struct xml_reader *r, struct xml_element *c, const struct xml_handler *handlers, void *parent)
 {
     if (strcmp(c->name, "include") == 0) {
@@ -235,7 +243,7 @@ static void dispatch(struct xml_reader *r, struct xml_element *c, const struct x
         if (!handlers->name)
             xml_fault(r, c, "unknown element `%s'", c->name);
         else
-            handlers->read(r, c, parent);
+            read_element(r, c, handlers, parent);
     }
     check_attributes(r, c);
 }
