@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Compare gateway and registry implementations: same work, same run, ratios.
+"""Compare gateway, registry and topic implementations: same work, same run, ratios.
 
 Starts the servers on 127.0.0.1 with fresh directories, drives them with the
 C++ load generators in build/, alternating between implementations, and prints
@@ -171,7 +171,7 @@ class Results:
         return statistics.median(values) if values else None
 
     def table(self, implementations):
-        floors = ["tlsproxy", "direct"]
+        floors = ["tlsproxy", "direct", "floor"]
         width = max([len(s) for s in self.shown] + [8])
         names = implementations + (["ratio"] if len(implementations) > 1 else [])
         steal = [s["steal_pct"] for v in self.samples.values() for ss in v.values() for s in ss if "steal_pct" in s]
@@ -271,6 +271,9 @@ class Bench:
         self.db_root = tempfile.mkdtemp(prefix="bench-db-", dir=options.db_dir)
         self.gateways = [("ref", options.ref_gateway_cmd)]
         self.registries = [("ref", options.ref_registry_cmd)]
+        self.storms = [("ref", options.ref_storm_cmd)]
+        if options.storm_cmd:
+            self.storms.append(("new", options.storm_cmd))
         if options.gateway_cmd:
             self.gateways.append(("new", options.gateway_cmd))
         if options.registry_cmd:
@@ -382,6 +385,14 @@ class Bench:
         server.tls_port = tls
         return server
 
+    def start_floor(self):
+        """An echo object behind TLS and nothing else: no gateway that ends its clients' TLS can need less."""
+        (port,) = free_ports(1)
+        server = Server("floor", [os.path.join(BUILD, "floor_server"), str(port), os.path.join(self.certs, "both.pem")],
+                        self.directory("floor")).wait_port(port)
+        server.target = "echo:ssl -h %s -p %d" % (HOST, port)
+        return server
+
     def gateway(self):
         echo = self.start_echo()
         routers = [(name, self.start_gateway(name, command)) for name, command in self.gateways]
@@ -395,9 +406,14 @@ class Bench:
             out.append(("direct", echo, echo.target[transport], None))
             return out
 
+        floor = self.start_floor()
+
         def measure(scenario, show, command, transport, **options):
             progress(scenario)
-            for i, (name, process, target, router) in turns(self.repeat, variants(transport)):
+            shown = variants(transport)
+            if transport == "ssl" and options.get("size", 1 << 16) < 1 << 16 and command == "echo" and "mode" not in options:
+                shown.append(("floor", floor, floor.target, None))
+            for i, (name, process, target, router) in turns(self.repeat, shown):
                 if router is None and i % 2:
                     continue    # the reference columns need fewer samples
                 sample = load("gateway_load", command, config=self.client_config, target=target, router=router,
@@ -526,10 +542,11 @@ class Bench:
             return None
         return sample["at"] - server.begin
 
-    def start_slaves(self, name, command, master, count):
+    def start_slaves(self, name, command, master, count, disk=False):
         slaves = []
         for i in range(count):
-            slave = self.start_registry(name, command, "Replica%d" % (i + 1), master)
+            database = tempfile.mkdtemp(dir=self.root) if disk else None
+            slave = self.start_registry(name, command, "Replica%d" % (i + 1), master, database)
             slave.wait_port(slave.client_port)
             slaves.append(slave)
         if slaves:
@@ -544,7 +561,7 @@ class Bench:
         # Registration rates on an almost empty database.
         if self.selected("r3"):
             for count, disk in ((0, False), (1, False), (0, True)) if self.quick else \
-                    ((0, False), (1, False), (2, False), (0, True)):
+                    ((0, False), (1, False), (2, False), (0, True), (2, True)):
                 attempt(self.rates, count, disk, secs, rates)
 
         # Lookups against `small` objects and a tenth as many adapters.
@@ -616,9 +633,10 @@ class Bench:
             database = tempfile.mkdtemp(dir=self.root) if disk else None
             master = self.start_registry(name, command, database=database)
             master.wait_port(master.client_port)
-            groups.append((name, master, self.start_slaves(name, command, master, count)))
+            groups.append((name, master, self.start_slaves(name, command, master, count, disk)))
         for op in ("object",) if disk else ("object", "adapter", "application"):
-            scenario = "r3 add %s %s" % (op, "on disk" if disk else "%d slaves" % count)
+            where = ["%d slaves" % count] if count or not disk else []
+            scenario = "r3 add %s %s" % (op, " ".join(where + ["on disk"] * disk))
             progress(scenario)
             for _, (name, master, slaves) in turns(self.repeat, groups):
                 watch = ",".join(["server=%d" % master.pid] +
@@ -681,6 +699,44 @@ class Bench:
                         ["secs", "rss_kb", "stop_secs"])
             stop_secs = master.stop()
 
+    # --------------------------------------------------------------- topics
+
+    def start_storm(self, name, command):
+        """The properties are for IceBox with IceStorm; others do not read IceBox's."""
+        directory = self.directory("storm-" + name)
+        database = tempfile.mkdtemp(dir=self.db_root)
+        manager, publish = free_ports(2)
+        config = write_config(os.path.join(directory, "storm.cfg"), {
+            "IceBox.Service.IceStorm": "IceStormService,37:createIceStorm",
+            "IceBox.InheritProperties": "1",
+            "IceStorm.TopicManager.Endpoints": "tcp -h %s -p %d" % (HOST, manager),
+            "IceStorm.Publish.Endpoints": "tcp -h %s -p %d" % (HOST, publish),
+            "IceStorm.LMDB.Path": database,
+            "IceStorm.Flush.Timeout": "50",
+            "Ice.Warn.UnknownProperties": "0",
+        })
+        server = Server("storm-" + name, shlex.split(command) + ["--Ice.Config=" + config], directory)
+        server.manager = "IceStorm/TopicManager:tcp -h %s -p %d" % (HOST, manager)
+        server.wait_port(manager)
+        return server.wait_port(publish)
+
+    def storm(self):
+        show = ["events_cpu_s", "events_s", "rss_kb_server", "disorder"]
+        secs = 0.5 if self.quick else 2
+        services = [(name, self.start_storm(name, command)) for name, command in self.storms]
+        for kind in ("oneway", "batch", "twoway", "ordered"):
+            for subscribers in (1, 10, 100):
+                scenario = "s1 %s %d" % (kind, subscribers)
+                if not self.selected(scenario):
+                    continue
+                progress(scenario)
+                for _, (name, server) in turns(self.repeat, services):
+                    sample = load("storm_load", "publish", manager=server.manager, kind=kind, subs=subscribers,
+                                  secs=secs, ahead=20000 if kind == "batch" else 500, watch="server=%d" % server.pid)
+                    results.add(scenario, name, sample, show)
+        for _, server in services:
+            server.stop()
+
 
 def properties(text):
     key, _, value = text.partition("=")
@@ -693,13 +749,15 @@ def main():
     parser.add_argument("--gateway-cmd", default=env("BENCH_GATEWAY_CMD"),
                         help="gateway to compare; gets --Ice.Config=FILE appended")
     parser.add_argument("--registry-cmd", default=env("BENCH_REGISTRY_CMD"), help="registry to compare, likewise")
+    parser.add_argument("--storm-cmd", default=env("BENCH_STORM_CMD"), help="topics to compare, likewise")
+    parser.add_argument("--ref-storm-cmd", default=env("BENCH_REF_STORM_CMD", "icebox"))
     parser.add_argument("--ref-gateway-cmd", default=env("BENCH_REF_GATEWAY_CMD", "glacier2router"))
     parser.add_argument("--ref-registry-cmd", default=env("BENCH_REF_REGISTRY_CMD", "icegridregistry"))
     parser.add_argument("--gateway-prop", action="append", default=[], type=properties, metavar="NAME=VALUE",
                         help="extra property for every gateway (may be repeated)")
     parser.add_argument("--registry-prop", action="append", default=[], type=properties, metavar="NAME=VALUE")
     parser.add_argument("--quick", action="store_true", help="fewer, shorter scenarios")
-    parser.add_argument("--only", help="comma-separated scenarios: g1,g2,... r1,r2,...")
+    parser.add_argument("--only", help="comma-separated scenarios: g1,g2,... r1,r2,... s1")
     parser.add_argument("--repeat", type=int, help="rounds per scenario (4; 1 with --quick)")
     parser.add_argument("--pin", type=int, default=0, metavar="N",
                         help="keep the measured server on N CPUs of its own and everything else off them")
@@ -725,7 +783,7 @@ def main():
     bench = Bench(options)
     try:
         bench.certificates()
-        for part, letter in ((bench.gateway, "g"), (bench.registry, "r")):
+        for part, letter in ((bench.gateway, "g"), (bench.registry, "r"), (bench.storm, "s")):
             if not options.only or letter in options.only:
                 attempt(part)
                 Server.stop_all()
@@ -735,7 +793,7 @@ def main():
         options.keep = options.keep or bool(results.notes)
         if not options.keep:
             shutil.rmtree(bench.root, ignore_errors=True)
-    implementations = ["ref"] + (["new"] if options.gateway_cmd or options.registry_cmd else [])
+    implementations = ["ref"] + (["new"] if options.gateway_cmd or options.registry_cmd or options.storm_cmd else [])
     results.table(implementations)
     if options.keep:
         print("\nLogs and working directories: " + bench.root)
