@@ -58,6 +58,18 @@ def main(out):
         flags = (2 if col[2] == "enc=1.1" else 0) | (col[0] == "rep")
         write(out, "params", "%03d_%s_%s" % (i, col[0], col[1]), col[1].encode() + bytes([0, flags]) + bytes.fromhex(col[6]))
     net(out)
+    descriptors(out)
+
+
+def descriptors(out):
+    """Some of what ZeroC's registry was shown."""
+    for name, update in (("definitions", False), ("updates", True)):
+        with open(os.path.join(VECTORS, "..", "descriptors", name + ".json"), encoding="utf-8") as f:
+            cases = json.load(f)["cases"]
+        for i, case in enumerate(cases):
+            whole = not update or case["sync"]
+            if i % (2 if update else 9) == 0 and not case.get("quiet"):
+                write(out, "descriptors", "%s_%03d" % (name, i), bytes([not whole]) + bytes.fromhex(case["in"])[6:])
 
 
 def ws_frame(payload, opcode=2):

@@ -2,6 +2,7 @@
 """What cannot start says so in one line on stderr (what, where), ends with status 1, and loses nothing."""
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -58,6 +59,63 @@ def malformed_properties(d):
         lines=None)
     refuses(d, "gateway-verifier", "gateway", gateway_properties(d, Glacier2__PermissionsVerifier="not a proxy:"),
             "not a proxy", lines=None)
+
+
+def absent_verifier(d):
+    """A remote verifier that cannot be reached: ends the start of ours; with the property, as of ZeroC's, only a warning."""
+    proxy = "verifier:" + d.endpoint("verifier")
+    located = {"IceGrid__Registry__PermissionsVerifier": "nobody"}
+    ready = {"gateway": "Glacier2.Server ready", "registry": "IceGrid.Registry.Client ready"}
+    for key in ("PermissionsVerifier", "SSLPermissionsVerifier"):
+        gate = gateway_properties(d, **{"Glacier2__" + key: proxy})
+        registry = d.registry_properties(**{"IceGrid__Registry__Admin" + key: proxy})
+        if d.flavour == "moulin":
+            words = (proxy, key, "refused", "Moulin.VerifierOptional")
+            refuses(d, "gate", "gateway", gate, *words)
+            refuses(d, "registry", "registry", registry, *words)
+        more = {"Moulin.VerifierOptional": "1"} if d.flavour == "moulin" else {}
+        for name, role, properties in (("gate", "gateway", gate), ("registry", "registry", registry)):
+            daemon = d.start(name, role, dict(properties, **more), ready[role])
+            daemon.stop()
+    # One without endpoints may be registered with the very registry that asks for it.
+    d.start("located", "registry", d.registry_properties(**located), ready["registry"]).stop()
+
+
+def strict_gateway(d):
+    """ZeroC's router warns of these, or opens a door; the text has file and line, and what to do."""
+    if d.flavour != "moulin":
+        return
+    for key, value, word in (("Glacier2.Filter.Adress.Accept", "127.0.0.1", "did you mean `Glacier2.Filter.Address.Accept'"),
+                             ("Glacier2.AllowCategories", "a", "use Glacier2.Filter.Category.Accept"),
+                             ("Glacier2.Filter.Address.Reject", "10.0.0.[", "unclosed group"),
+                             ("Glacier2.Filter.Category.Accept", "'a", "quote"),
+                             ("Glacier2.SessionManager.EndpointSelection", "foo", "`Random' or `Ordered'"),
+                             ("Glacier2.SessionManager", "m:tcp -p", "Glacier2.SessionManager"),
+                             ("Glacier2.Server.PublishedEndpoints", "tcp -q", "Glacier2.Server.PublishedEndpoints"),
+                             ("Moulin.Gateway.Server.Queue.Overflow", "explode", "give fail, drop, disconnect or hold"),
+                             ("Moulin.Gatewy.HideErrors", "1", "unknown property Moulin.Gatewy.HideErrors"),
+                             ("Moulin.Workers", "65", "from 1 to 64"),
+                             ("IceSSL.VerifyPeer", "3", "from 0 to 2"),
+                             ("IceSSL.RevocationCheck", "-1", "from 0 to 2"),
+                             ("IceSSL.TrustOnly", "junk", "malformed"),
+                             ("Glacier2.Client.Buffered", "2", "from 0 to 1")):
+        tls = {"Ice__Plugin__IceSSL": "IceSSL:createIceSSL"} if key.startswith("IceSSL") else {}
+        refuses(d, "strict", "gateway", gateway_properties(d, **{key.replace(".", "__"): value}, **tls), word, "strict.cfg:",
+                lines=None if "`Glacier2" in word or "use" in word or "unknown" in word else 1)  # names are warned of first, as Ice does
+
+
+def documented_properties(d):
+    """Every name of the table in docs/gateway.md is known, with the default the table tells."""
+    if d.flavour != "moulin":
+        return
+    with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../../docs/gateway.md")) as f:
+        rows = re.findall(r"^\| `(Moulin\.[A-Za-z.]+)` \| `?([^|`]*)`? \|", f.read().split("\n## Its own properties\n")[1], re.M)
+    check(len(rows) > 25, rows)
+    for name, default in rows:
+        known = subprocess.run([MOULIN, "gateway", "--%s=x" % name], capture_output=True, text=True, timeout=30).stderr
+        check("unknown property" not in known, known)
+    settings = {name: default for name, default in rows if default not in ("", "none", "one a processor")}
+    d.start("documented", "gateway", dict(gateway_properties(d), **settings), "Glacier2.Server ready").stop()
 
 
 def options(d):
@@ -165,5 +223,5 @@ def no_directory(d):
         refuses(d, "registry", "registry", d.registry_properties(IceGrid__Registry__LMDB__Path=directory), *words)
 
 
-CASES = [missing_properties, malformed_properties, options, unknown_role, port_in_use, certificates,
-         one_database_two_processes, damaged_database, no_directory]
+CASES = [missing_properties, malformed_properties, strict_gateway, documented_properties, absent_verifier, options, unknown_role, port_in_use,
+         certificates, one_database_two_processes, damaged_database, no_directory]

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Any bytes on any port: the connection is closed, the process lives on and serves the others."""
 
+import os
 import random
 import socket
 import struct
@@ -88,6 +89,10 @@ def serving(d, session, admin, query, router):
     router.refreshSession()
 
 
+def descriptors(d, name):
+    return len(os.listdir("/proc/%d/fd" % d.daemons[name].pid))
+
+
 def bytes_on_every_port(d):
     seed = random.randrange(1 << 30)
     print("      seed %d" % seed)
@@ -97,6 +102,7 @@ def bytes_on_every_port(d):
     query, router = d.query(c), d.router_proxy(c)
     router.createSession("alice", "x")
     held = []
+    before = {name: descriptors(d, name) for name in ("router", "Master")}
     for endpoint in ENDPOINTS:
         for name, data in attacks(chance):
             where = "%s on %s" % (name, endpoint)
@@ -122,6 +128,8 @@ def bytes_on_every_port(d):
         s.close()
     serving(d, session, admin, query, router)
     for name in ("router", "Master"):
+        wait_until(lambda: descriptors(d, name) <= before[name] + 2, lambda: "the descriptors of %s going down from %d to %d" % (
+            name, descriptors(d, name), before[name]))
         check(d.daemons[name].stop() == 0, "%s did not end well: %s" % (name, d.daemons[name].stderr()[-4000:]))
 
 

@@ -14,8 +14,9 @@ from lib.process import wait_until
 BOXED = IceGrid.BoxedString
 
 
-def master(flavour, transport="tcp"):
+def master(flavour, transport="tcp", client_settings=()):
     d = Deployment(flavour, transport)
+    d.client_settings = dict(client_settings)
     d.start_registry()
     return d
 
@@ -550,6 +551,9 @@ def plan():
     cases = [sessions, exclusive_lock, applications, templates, boxes, invalid_applications, objects, adapters,
              servers_and_nodes, registries, observers, keeps]
     yield "master", master, cases
+    for label, settings in (("encoding 1.0", {"Ice.Default.EncodingVersion": "1.0"}),
+                            ("sliced format", {"Ice.Default.SlicedFormat": "1"})):
+        yield label, lambda f, s=settings: master(f, client_settings=s), [applications, templates, boxes, objects]
     yield "guarded", guarded, [passwords]
     yield "remote", remote, [remote_verifier]
     yield "no verifiers", open_nowhere, [no_verifiers]

@@ -258,6 +258,35 @@ def application_changes(d, r):
         c.session.destroy()
 
 
+def brief(*names, description="", allocatable=False):
+    return dd.application("Brief", {"node1": dd.node(dd.server("Brief", [dd.adapter("A", "Brief.A", allocatables=[
+        dd.obj(n, "::Test::Brief") for n in names])], description=description, allocatable=allocatable))})
+
+
+def updates_in_place(d, r):
+    """An update that leaves the objects: owner and waiters go on."""
+    admin = d.extras["admin"]
+    admin.addApplication(brief("brief", "other"))
+    owner, waiter, chooser = Client(d), Client(d, "w"), Client(d, "t")
+    r.call("owner", owner.session.allocateObjectById, dd.identity("brief"))
+    r.call("the other", owner.session.allocateObjectById, dd.identity("other"))
+    first, second = waiter.by_id("brief"), chooser.by_type("::Test::Brief")
+    r.value("waiting", [waiter.waiting(first), chooser.waiting(second)])
+    admin.syncApplication(brief("brief", "other", description="new"))
+    r.value("waiting after an update", [waiter.waiting(first), chooser.waiting(second)])
+    r.call("still the owner's", owner.session.allocateObjectById, dd.identity("brief"))
+    owner.release("brief")
+    r.value("the first in line", done(first, "by id"))
+    waiter.release("brief")
+    r.value("the second", done(second, "by type"))
+    for c in (owner, waiter, chooser):
+        c.session.destroy()
+    late = Client(d, "late", timeout=0)
+    r.call("free at the end", late.session.allocateObjectById, dd.identity("brief"))
+    late.session.destroy()
+    admin.removeApplication("Brief")
+
+
 def session_rules(d, r):
     c = Client(d)
     r.value("identity category", c.session.ice_getIdentity().category)
@@ -299,6 +328,7 @@ def silence(d, r):
     r.call("timeout", registry_proxy.getSessionTimeout)
     r.call("ACM timeout", registry_proxy.getACMTimeout)
     waiter = Client(d, "bob")
+    keep_alive(waiter.registry.ice_getConnection(), 8)  # heartbeats every 4 s at the latest, well within the 10
     future = waiter.by_id("res0")
     r.value("waits", waiter.waiting(future))
     r.value("gets it when the owner is reaped", done(future, "the reaper"))
@@ -308,7 +338,7 @@ def silence(d, r):
 
 def plan():
     cases = [refusals, one_client, contention, timeouts, by_type_first_free, server_allocation,
-             destroy_with_waiters, client_loss, killed_client, application_changes, session_rules]
+             destroy_with_waiters, client_loss, killed_client, application_changes, updates_in_place, session_rules]
     yield "tcp", registry, cases
     # On a registry of its own: ZeroC's 3.7.8 loses a waiter now and then after earlier requests by type have timed out.
     yield "order", registry, [first_come]

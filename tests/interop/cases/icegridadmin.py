@@ -189,6 +189,14 @@ def through_gateway(d, r):
     story(d, r, gateway=True)
 
 
+def filtered(flavour):
+    """The registry tells the router what an administrator may reach."""
+    d = Deployment(flavour)
+    d.start_registry(IceGrid__Registry__AdminSessionFilters="1")
+    d.start_router(Glacier2__SessionManager="Demo/AdminSessionManager")
+    return d
+
+
 def quick_direct(d, r):
     tool = Tool(d, r)
     tool.run("application add hello.xml; application list; server list; adapter list; object find ::Test::Hello")
@@ -247,6 +255,7 @@ def replicas(d, r):
 def plan():
     yield "direct", grid, [direct, locked, wrong_syntax]
     yield "gateway", grid, [through_gateway]
+    yield "filtered gateway", filtered, [quick_gateway]
     for transport in ("ssl", "ws", "wss"):
         yield transport, lambda f, t=transport: grid(f, t), [quick_direct, quick_gateway]
     yield "passwords", guarded, [passwords]

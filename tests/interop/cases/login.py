@@ -4,6 +4,7 @@
 import Glacier2
 import Ice
 
+from lib import certificates as pki
 from lib.deployment import Deployment
 from lib.process import wait_until
 
@@ -62,6 +63,18 @@ def certificates(flavour):
     adapter.add(d.extras["verifier"], Ice.stringToIdentity("verifier"))
     adapter.activate()
     d.start_router(registries=(), Glacier2__SSLPermissionsVerifier="verifier:" + d.endpoint("verifier"))
+    return d
+
+
+def contexts(flavour, transport):
+    d = Deployment(flavour, transport)
+    c = d.communicator(who="server")
+    adapter = c.createObjectAdapterWithEndpoints("Verifier", d.endpoint("verifier"))
+    d.extras["verifier"] = VerifierI()
+    adapter.add(d.extras["verifier"], Ice.stringToIdentity("verifier"))
+    adapter.activate()
+    d.start_router(registries=(), Glacier2__PermissionsVerifier="verifier:" + d.endpoint("verifier"),
+                   Glacier2__AddConnectionContext="2")
     return d
 
 
@@ -184,6 +197,49 @@ def certificate_session(d, r):
     r.call("password session over ssl", router.createSession, "anyone", "x")
 
 
+def certificate_chain(d, r):
+    """What stands in SSLInfo.certs, in which order, when the client sends an intermediate CA."""
+    pki.make_chain(d.path("certs"))
+
+    def name(pem):
+        with open(d.path("certs", "carol.pem")) as f:
+            carol = f.read()
+        bare = "".join(pem.split())
+        named = {"leaf": carol.split("-----END CERTIFICATE-----")[0]}
+        for ca in ("middle", "ca"):
+            with open(d.path("certs", ca + ".pem")) as f:
+                named[ca] = f.read()
+        return [n for n, text in named.items() if bare.startswith("".join(text.split()))]
+
+    router = d.router_proxy(d.communicator("carol"))
+    r.call("with a chain", router.createSessionFromSecureConnection)
+    info = d.extras["verifier"].seen[-1]
+    r.value("chain", [name(c) for c in info.certs])
+    connection = router.ice_getConnection().getInfo()
+    r.value("ports", [info.remotePort == connection.underlying.localPort, info.localPort == d.ports["router.Client"]])
+    r.value("cipher", info.cipher == connection.cipher)
+    r.call("destroy", router.destroySession)
+
+
+def connection_context(d, r):
+    """The _con.* keys at the verifier, over every transport."""
+    router = d.router_proxy(d.communicator("alice"))
+    router.createSession("alice", "wonderland", {"colour": "blue", "_con.remoteAddress": "192.0.2.1"})
+    context = dict(d.extras["verifier"].contexts[-1])
+    info = router.ice_getConnection().getInfo()
+    while not isinstance(info, Ice.IPConnectionInfo):
+        info = info.underlying
+    r.value("ports", [context.pop("_con.localPort") == str(d.ports["router.Client"]),
+                      context.pop("_con.remotePort") == str(info.localPort)])
+    cipher, certificate = context.pop("_con.cipher", ""), context.pop("_con.peerCert", "")
+    if d.transport != "wss":  # theirs has neither there
+        r.value("cipher", bool(cipher))
+    if certificate and d.transport != "wss":
+        with open(d.path("certs", "alice.pem")) as f:
+            r.value("certificate", certificate.split() == f.read().split())
+    r.value("the others", context)
+
+
 def no_verifier(d, r):
     router = d.router_proxy(d.communicator("alice"))
     r.call("password", router.createSession, "alice", "wonderland")
@@ -200,5 +256,7 @@ def plan():
     for transport in ("tcp", "ssl", "ws", "wss"):
         yield "passwords-" + transport, lambda f, t=transport: passwords(f, t), common
     yield "remote", remote, [remote_verifier, not_secure]
-    yield "certificates", certificates, [certificate_session]
+    yield "certificates", certificates, [certificate_session, certificate_chain]
+    for transport in ("tcp", "ssl", "ws", "wss"):
+        yield "contexts-" + transport, lambda f, t=transport: contexts(f, t), [connection_context]
     yield "without", without_verifier, [no_verifier]

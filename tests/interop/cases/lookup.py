@@ -105,6 +105,14 @@ def raw_invocations(d, r):
     r.kind("unknown encoding", query.ice_invoke, "findAllObjectsByType", mode.Nonmutating, b"\x0b\0\0\0\2\0\4type")
     r.call("encoding 1.0", query.ice_invoke, "findAllObjectsByType", mode.Nonmutating, b"\x0b\0\0\0\1\0\4type")
     r.call("alive", query.ice_ping)
+    registry = d.registry_proxy(c)
+    body = b"\x0a\0\0\0\1\1\1u\1p"
+    for name, expected in ((mode.Normal, True), (mode.Nonmutating, False), (mode.Idempotent, False)):
+        done = r.kind("createSession as %s" % name, lambda: registry.ice_invoke("createSession", name, body)[0])
+        r.value("as expected", (not isinstance(done, Ice.Exception)) == expected)
+    reg = registry_of(d, c)
+    for name in (mode.Normal, mode.Nonmutating, mode.Idempotent):
+        r.kind("setAdapterDirectProxy as %s" % name, reg.ice_invoke, "setAdapterDirectProxy", name, b"\x09\0\0\0\1\1\0\0\0")
 
 
 def query_types(d, r):
@@ -123,6 +131,48 @@ def query_types(d, r):
            IceGrid.LoadSample.LoadSample1)
     r.call("least loaded of one", query.findObjectByTypeOnLeastLoadedNode, "::Test::Other",
            IceGrid.LoadSample.LoadSample15)
+
+
+KEPT = ("kept:tcp -h 127.0.0.1 -p 9001:opaque -t 2 -e 1.1 -v CTEyNy4wLjAuMSojAACIEwAAAQ==",
+        "kept-facet -f part:tcp -h 127.0.0.1 -p 9003", "kept-old -e 1.0:tcp -h 127.0.0.1 -p 9004",
+        "kept-unknown:opaque -t 77 -e 1.0 -v abcd:tcp -h 127.0.0.1 -p 9005",
+        "kept-many:ws -h 127.0.0.1 -p 9006 -r /x:udp -h 127.0.0.1 -p 9008 -c",
+        "kept/with\\/slash -o -s @ Kept.A", "kept/wellknown -f \"a b\"")
+KEPT_TYPE = "::Test::Kept"
+
+
+def kept_proxies(d, r):
+    """What was registered comes back with the same bytes, in the encoding of the question, with and without a context."""
+    c = d.communicator()
+    admin, locator, query = d.extras["admin"], d.locator_proxy(c), d.query(c)
+    proxies = [c.stringToProxy(text) for text in KEPT]
+    for proxy in proxies:
+        r.call("add %s" % proxy, admin.addObjectWithType, proxy, KEPT_TYPE)
+
+    def bytes_of(proxy, operation, *strings):
+        for minor in (1, 0):
+            body = b"".join(bytes([len(s)]) + s.encode() for s in strings)
+            body = bytes([len(body) + 6, 0, 0, 0, 1, minor]) + body
+            for context in ({}, {"key": "value"}):
+                r.call("%s %s 1.%d %s" % (operation, strings, minor, context), proxy.ice_invoke, operation,
+                       Ice.OperationMode.Idempotent, body, context)
+
+    for proxy in proxies:
+        identity = proxy.ice_getIdentity()
+        bytes_of(locator, "findObjectById", identity.name, identity.category)
+        bytes_of(query, "findObjectById", identity.name, identity.category)
+        bytes_of(admin, "getObjectInfo", identity.name, identity.category)
+    bytes_of(query, "findAllObjectsByType", KEPT_TYPE)
+    bytes_of(admin, "getObjectInfosByType", KEPT_TYPE)
+    for expression in ("kept*", "*slash", "kept/*", "kept-old", "*", ""):
+        r.call("infos " + expression, admin.getAllObjectInfos, expression)
+    r.value("any of them", sorted({str(query.findObjectByType(KEPT_TYPE)) for _ in range(200)}))
+    r.value("least loaded", sorted({str(query.findObjectByTypeOnLeastLoadedNode("::Test::Added",
+                                                                                IceGrid.LoadSample.LoadSample1))
+                                    for _ in range(50)}))
+    for proxy in proxies:
+        r.call("remove %s" % proxy, admin.removeObject, proxy.ice_getIdentity())
+    r.call("none left", query.findObjectByType, KEPT_TYPE)
 
 
 def replicas(d, r):
@@ -217,7 +267,7 @@ def no_dynamic(d, r):
 
 
 def plan():
-    cases = [locate_objects, locate_adapters, locator_itself, raw_invocations, query_types, replicas, dynamic,
+    cases = [locate_objects, locate_adapters, locator_itself, raw_invocations, query_types, kept_proxies, replicas, dynamic,
              a_real_server]
     for transport in ("tcp", "ssl", "ws", "wss"):
         yield transport, lambda f, t=transport: grid(f, t), cases

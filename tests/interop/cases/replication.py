@@ -222,6 +222,10 @@ def observed(d, r):
     session, admin = d.admin(d.communicator())
     r.value("exit status", d.daemons["Replica1"].stop())
     wait_until(lambda: "Replica1" not in admin.getAllRegistryNames(), "the stopped slave leaving the list")
+    # Ours commits the removal of its objects after that, which takes a moment on a busy disk.
+    query = d.query(d.communicator())
+    wait_until(lambda: len(query.findObjectById(dd.identity("Demo/Query")).ice_getEndpoints()) == 1 and not
+               query.findObjectById(dd.identity("Demo/Registry-Replica1")), "the objects of the stopped slave leaving")
     r.call("registries", admin.getAllRegistryNames)
     r.call("query", d.query(d.communicator()).findObjectById, dd.identity("Demo/Query"))
     r.call("its registry object", admin.getObjectInfosByType, "::IceGrid::Registry")

@@ -32,3 +32,18 @@ def make(directory):
         _openssl(directory, "x509", "-req", "-in", name + ".csr", "-CA", "ca.pem", "-CAkey", "ca.key",
                  "-CAcreateserial", "-days", "30", "-extfile", name + ".ext", "-out", name + ".pem")
     return directory
+
+
+def make_chain(directory):
+    """Adds middle.pem, a CA below ca.pem, and carol.pem, signed by it and followed by it, with carol.key."""
+    for name, subject, issuer, extension in (
+            ("middle", "/O=Test Org/CN=middle", "ca", "basicConstraints=critical,CA:TRUE\n"),
+            ("carol", "/O=Test Org/CN=carol", "middle", "subjectAltName=email:carol@example.org\n")):
+        _openssl(directory, "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                 "-subj", subject, "-keyout", name + ".key", "-out", name + ".csr")
+        with open(os.path.join(directory, name + ".ext"), "w") as f:
+            f.write(extension)
+        _openssl(directory, "x509", "-req", "-in", name + ".csr", "-CA", issuer + ".pem", "-CAkey", issuer + ".key",
+                 "-CAcreateserial", "-days", "30", "-extfile", name + ".ext", "-out", name + ".pem")
+    with open(os.path.join(directory, "middle.pem")) as f, open(os.path.join(directory, "carol.pem"), "a") as to:
+        to.write(f.read())

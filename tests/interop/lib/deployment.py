@@ -13,7 +13,7 @@ import tempfile
 from .bindings import Glacier2, Ice, IceGrid
 
 from . import certificates
-from .process import Daemon, Failure, free_port
+from .process import Daemon, Failure, free_port, wait_until
 
 # The mixed ones have the named role from us and the other from ZeroC.
 FLAVOURS = ("zeroc", "moulin", "moulin-gateway", "moulin-registry")
@@ -24,12 +24,13 @@ PASSWORDS = {"alice": "wonderland", "bob": "builder"}
 
 
 def command(flavour, role):
-    """The argv that starts `role` ("registry" or "gateway")."""
+    """The argv that starts `role` ("registry", "gateway" or "storm")."""
     if flavour not in ("moulin", "moulin-" + role):
-        return {"registry": ["icegridregistry", "--nowarn"], "gateway": ["glacier2router", "--nowarn"]}[role]
+        return {"registry": ["icegridregistry", "--nowarn"], "gateway": ["glacier2router", "--nowarn"],
+                "storm": ["icebox"]}[role]
     if not os.access(MOULIN, os.X_OK):
         raise Failure("no executable %s: build the preset dev, or name another one in the environment (MOULIN)" % MOULIN)
-    return [MOULIN, role, "--nowarn"]
+    return [MOULIN, role] + ([] if role == "storm" else ["--nowarn"])
 
 
 class Deployment:
@@ -44,6 +45,7 @@ class Deployment:
         self.client_settings = {}  # of every communicator, as {"Ice.Name": value}: encoding and compression variants
         self.daemon_settings = {}  # of every daemon, likewise
         self.extras = {}  # what a script's setup made besides daemons
+        self.on_close = []  # called first of all: what would keep a communicator from ending
         if transport in ("ssl", "wss"):
             certificates.make(self.path("certs"))
 
@@ -54,6 +56,8 @@ class Deployment:
         self.close()
 
     def close(self):
+        for f in self.on_close:
+            f()
         for c in self.communicators:
             c.destroy()
         for d in self.daemons.values():
@@ -100,18 +104,22 @@ class Deployment:
                 "IceSSL.CAs": "ca.pem", "IceSSL.CertFile": who + ".pem", "IceSSL.KeyFile": who + ".key",
                 "IceSSL.VerifyPeer": "1"}
 
-    def start(self, name, role, properties, ready, options=()):
-        """Start a daemon with a property file made of `properties`; wait for its ready line (None: do not wait)."""
+    def start(self, name, role, properties, ready, options=(), flavour=None, prefix=()):
+        """Start a daemon with a property file made of `properties`; wait for its ready line (None: do not wait). It is of
+        this deployment's flavour, or of another in a mixed one; prefix is a command that runs it."""
         merged = {"Ice.PrintAdapterReady": "1", "Ice.Default.Host": "127.0.0.1",
                   "Ice.Default.Protocol": self.transport, "Ice.ProgramName": role}
         merged.update(self.tls_properties("server"))
         merged.update(self.daemon_settings)
+        if self.flavour == "moulin" and role == "gateway":
+            merged["Moulin.Workers"] = os.environ.get("MOULIN_WORKERS", "2")
         merged.update(properties)
         config = self.path(name + ".cfg")
         with open(config, "w") as f:
             for key, value in merged.items():
                 f.write("%s=%s\n" % (key, value))
-        daemon = Daemon(name, command(self.flavour, role) + list(options) + ["--Ice.Config=" + config], self.directory)
+        argv = list(prefix) + command(flavour or self.flavour, role) + list(options) + ["--Ice.Config=" + config]
+        daemon = Daemon(name, argv, self.directory)
         self.daemons[name] = daemon
         if ready:
             daemon.await_line(ready)
@@ -138,10 +146,10 @@ class Deployment:
             properties[key.replace("__", ".")] = value
         return {k: v for k, v in properties.items() if v is not None}
 
-    def start_registry(self, replica="Master", options=(), **more):
+    def start_registry(self, replica="Master", options=(), flavour=None, ready="IceGrid.Registry.AdminSessionManager ready",
+                       prefix=(), **more):
         """Names in `more` have "__" for ".": IceGrid__Registry__SessionTimeout="10"; None takes a property away."""
-        return self.start(replica, "registry", self.registry_properties(replica, **more),
-                          "IceGrid.Registry.AdminSessionManager ready", options)
+        return self.start(replica, "registry", self.registry_properties(replica, **more), ready, options, flavour, prefix)
 
     def start_router(self, name="router", registries=("Master",), **more):
         properties = {
@@ -158,6 +166,31 @@ class Deployment:
             properties[key.replace("__", ".")] = value
         ready = "Glacier2.Server ready" if properties.get("Glacier2.Server.Endpoints") else "Glacier2.Client ready"
         return self.start(name, "gateway", {k: v for k, v in properties.items() if v is not None}, ready)
+
+    def start_node(self, name="node1", registries=("Master",), ready=True, prefix=(), **more):
+        """ZeroC's icegridnode, whoever the registries are from."""
+        os.makedirs(self.path("node-" + name), exist_ok=True)
+        properties = {
+            "Ice.PrintAdapterReady": "1", "Ice.Default.Host": "127.0.0.1", "Ice.Default.Protocol": self.transport,
+            "Ice.Default.Locator": self.locator(*registries), "IceGrid.InstanceName": self.instance,
+            "IceGrid.Node.Name": name, "IceGrid.Node.Data": self.path("node-" + name),
+            "IceGrid.Node.Endpoints": self.endpoint(name + ".Node"), "IceGrid.Node.AllowRunningServersAsRoot": "1",
+        }
+        properties.update(self.tls_properties("server"))
+        properties.update({key.replace("__", "."): value for key, value in more.items()})
+        config = self.path(name + ".cfg")
+        with open(config, "w") as f:
+            for key, value in properties.items():
+                f.write("%s=%s\n" % (key, value))
+        daemon = Daemon(name, list(prefix) + ["icegridnode", "--nowarn", "--Ice.Config=" + config], self.directory)
+        self.daemons[name] = daemon
+        if ready:
+            daemon.await_line("IceGrid.Node ready")
+        return daemon
+
+    def await_node(self, admin, name="node1"):
+        """Until the registry of that Admin object reaches the node."""
+        wait_until(lambda: name in admin.getAllNodeNames() and admin.pingNode(name), "node %s" % name)
 
     def password_file(self):
         """Hashes of PASSWORDS (sha512-crypt by openssl, which needs no deprecated module)."""

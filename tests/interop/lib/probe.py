@@ -123,10 +123,11 @@ class CallbackI(Probe.Callback):
 
 
 class Server:
-    """An application server: an adapter on a free port with one target, its name the identity (and a facet of it), one dispatch at a time."""
+    """An application server: an adapter on a free port with one target, its name the identity (and a facet of it), one dispatch at a time
+    unless there are more threads."""
 
-    def __init__(self, deployment, adapter_id="", replica_group="", name="probe", register=False):
-        more = {"ProbeAdapter__Endpoints": deployment.endpoint(name), "ProbeAdapter__ThreadPool__Size": "1"}
+    def __init__(self, deployment, adapter_id="", replica_group="", name="probe", register=False, threads=1):
+        more = {"ProbeAdapter__Endpoints": deployment.endpoint(name), "ProbeAdapter__ThreadPool__Size": str(threads)}
         if adapter_id:
             more["ProbeAdapter__AdapterId"] = adapter_id
         if replica_group:

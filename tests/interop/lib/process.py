@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Processes of a test: started with a log file, awaited by conditions, stopped by pid, never left behind.
 
-A daemon dies with the test that started it (PR_SET_PDEATHSIG), however the test ends.
+A daemon dies with the test that started it (PR_SET_PDEATHSIG), however the test ends. The kernel looks at the thread
+that started it, so there is one for all of them: the daemons of a case outlive the case's own thread.
 """
 
+import concurrent.futures
 import ctypes
 import os
 import random
@@ -16,6 +18,7 @@ PR_SET_PDEATHSIG = 1
 PATIENCE = 30.0  # seconds any single condition may take; sanitizer builds on two busy cores are slow
 _libc = ctypes.CDLL(None)
 _given_ports = set()
+_starter = concurrent.futures.ThreadPoolExecutor(1, "starter")
 
 
 class Failure(Exception):
@@ -49,7 +52,7 @@ def free_port():
         return port
 
 
-def _die_with_parent():
+def die_with_parent():
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
@@ -63,8 +66,9 @@ class Daemon:
         self.err = os.path.join(directory, name + ".err")
         with open(self.out, "ab") as out, open(self.err, "ab") as err:
             self.start = (os.path.getsize(self.out), os.path.getsize(self.err))
-            self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=err, cwd=cwd,
-                                            env=dict(os.environ, **(env or {})), preexec_fn=_die_with_parent)
+            self.process = _starter.submit(
+                subprocess.Popen, argv, stdin=subprocess.DEVNULL, stdout=out, stderr=err, cwd=cwd,
+                env=dict(os.environ, **(env or {})), preexec_fn=die_with_parent).result()
 
     @property
     def pid(self):

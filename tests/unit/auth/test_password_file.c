@@ -49,6 +49,87 @@ static void every_scheme_we_make(void **state)
     assert_int_not_equal(auth_passwd_hash(IB_STR("x"), "bcrypt", 99, hash, sizeof(hash), &err), 0);
 }
 
+#define UMLAUTS "p\303\244ssw\303\266rd"
+
+/* Made by others: openssl passwd (1, 5, 6), hashlib (PBKDF2), published vectors (bcrypt, scrypt, passlib), or by
+   libxcrypt where only it knows the scheme. */
+static void hashes_of_others(void **state)
+{
+    (void)state;
+    const struct {
+        const char *password, *hash;
+        enum auth_hash_grade grade;
+    } cases[] = {
+        {"pw", "abzlUXK5ed5rs", AUTH_HASH_WEAK},
+        {"pw", "_J9..rasm6f5ycSbUcd6", AUTH_HASH_WEAK},
+        {"pw", "$3$$8cc19b6a8cfeac299c2871c86b38de28", AUTH_HASH_WEAK},
+        {"pw", "$1$saltsalt$6SNdNaZLKst2LlSm7oPPL1", AUTH_HASH_GOOD},
+        {"pw", "$5$saltsalt$0rl.MZtoLLPP3X0Rdl8riRnphIcAXJY27/aOAyK2hB5", AUTH_HASH_GOOD},
+        {UMLAUTS, "$5$rounds=1000$saltsalt$YRVhx9PBSueDWHkEqtuHEqx1Nq8ox8e8Dq1KpMd3bdC", AUTH_HASH_GOOD},
+        {"pw", "$6$saltsalt$pauPrmdmG4BTE9h2HPmywiw152IFch6BJCEsaY6D.PLTfpV8sqvXwWdyfsgVgozkYH9B80bAip/08R2BPH2xk/",
+         AUTH_HASH_GOOD},
+        {UMLAUTS, "$6$saltsalt$TQjRhpJdqmLx0U8it3EsUajwkmOMMvw5vhUFc7mohzFFoj/QHrfYUHU1oSkwyCEoTUCDOiAOW135nel3bqtKe.",
+         AUTH_HASH_GOOD},
+        {"pw",
+         "$6$rounds=1000$k2XAnEHBqQ1Ct2aM$Huy.Q4gpscj70skMMpP6en2E66FvqNaa8v.kzRPypOo8iAYR8FG8LLmewRlZkdb3VMFDEWLmyGm"
+         "Cy0j5E0/eC0",
+         AUTH_HASH_GOOD},
+        {"U*U", "$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW", AUTH_HASH_GOOD},
+        {"pw", "$2b$04$KBCwKxOzLha2MUDgW0PjXeHeA6RFjwuQook1qJZxSCCFGf7mJ9Nk.", AUTH_HASH_GOOD},
+        {"pw", "$2y$04$KBCwKxOzLha2MUDgW0PjXeHeA6RFjwuQook1qJZxSCCFGf7mJ9Nk.", AUTH_HASH_GOOD},
+        {"pleaseletmein", "$7$C6..../....SodiumChloride$kBGj9fHznVYFQMEn/qDCfrDevf9YDtcDdKvEqHJLV8D", AUTH_HASH_GOOD},
+        {"pw", "$y$j75$k2XAnEHBqQ1Ct2aMXFKNa/HAmA1BpMnBsYHMWB4NZN4$d1IFTYgYINgTve4cSeKy8D9FYw/bKL/gzaawC.8qnJ7",
+         AUTH_HASH_GOOD},
+        {"pw", "$gy$j75$k2XAnEHBqQ1Ct2aMXFKNa/HAmA1BpMnBsYHMWB4NZN4$oCgrAauiJB4TkuJ4tO1ipJcYhuB86UfFKiXTuEle515",
+         AUTH_HASH_GOOD},
+        {"password", "$pbkdf2-sha256$6400$0ZrzXitFSGltTQnBWOsdAw$Y11AchqV4b0sUisdZd0Xr97KWoymNE0LNNrnEgY4H9M",
+         AUTH_HASH_GOOD},
+        {"pw",
+         "$pbkdf2-sha512$1000$c2FsdHNhbHQ$G.1BfL9NZ."
+         "7pX1Kqu3bOIPPyYjBGnfYPyogikEjYNxEYrLr5zUVkLffEx9C9CpjE7G33i1YnJ0NvhrzX9"
+         ".d8nA",
+         AUTH_HASH_GOOD},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char wrong[64];
+        size_t n = strlen(cases[i].password);
+        memcpy(wrong, cases[i].password, n + 1);
+        wrong[n - 1] ^= 1;
+        if (auth_hash_grade(cases[i].hash) != cases[i].grade) {
+            fail_msg("grade of %s", cases[i].hash);
+        }
+        if (!auth_hash_check(ib_str(cases[i].password), cases[i].hash)) {
+            fail_msg("refused: %s", cases[i].hash);
+        }
+        if (auth_hash_check(ib_str(wrong), cases[i].hash) || auth_hash_check(IB_STR(""), cases[i].hash) ||
+            auth_hash_check((struct ib_str){cases[i].password, n + 1}, cases[i].hash)) { /* with its NUL */
+            fail_msg("accepted a wrong password: %s", cases[i].hash);
+        }
+    }
+}
+
+/* As long as a password may be, in UTF-8; one byte more is none. */
+static void long_passwords(void **state)
+{
+    (void)state;
+    static const char hash[] = "$pbkdf2-sha256$1$c2FsdHNhbHQ$eZuZz3TFisls2YOeafgWiqAwKcN6LhNd7Az7zUFpayQ";
+    char text[AUTH_PASSWORD_MAX + 2], made[AUTH_HASH_MAX + 1];
+    struct ib_err err = {0};
+    for (size_t i = 0; i < sizeof(text); i++) {
+        text[i] = "\303\244"[i % 2];
+    }
+    assert_true(auth_hash_check((struct ib_str){text, 510}, hash));
+    assert_false(auth_hash_check((struct ib_str){text, 509}, hash));
+    assert_false(auth_hash_check((struct ib_str){text, 511}, hash));
+    struct ib_str longest = {text, AUTH_PASSWORD_MAX};
+    text[AUTH_PASSWORD_MAX] = '\0';
+    assert_int_equal(auth_passwd_hash(longest, "sha512", 1000, made, sizeof(made), &err), 0);
+    assert_true(auth_hash_check(longest, made));
+    assert_false(auth_hash_check((struct ib_str){text, AUTH_PASSWORD_MAX + 1}, made));
+    text[AUTH_PASSWORD_MAX - 1] = '\0';
+    assert_false(auth_hash_check((struct ib_str){text, AUTH_PASSWORD_MAX - 1}, made));
+}
+
 static void what_is_no_hash(void **state)
 {
     (void)state;
@@ -60,6 +141,9 @@ static void what_is_no_hash(void **state)
                          "$6$salt$",
                          "$zz$salt$hash",
                          "0123456789abc!",
+                         "_J9..rasm6f5ycSbUcd",
+                         "_J9..rasm6f5ycSbUc!6",
+                         "$2b$04$KBCwKxOzLha2MUDgW0PjX!HeA6RFjwuQook1qJZxSCCFGf7mJ9Nk.",
                          "$pbkdf2-sha256$0$c2FsdA$AAAA",
                          "$pbkdf2-sha256$99999999999999999999$c2FsdA$AAAA",
                          "$pbkdf2$10$c2FsdA$AAAA",
@@ -154,6 +238,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hashes_of_the_specification),
         cmocka_unit_test(every_scheme_we_make),
+        cmocka_unit_test(hashes_of_others),
+        cmocka_unit_test(long_passwords),
         cmocka_unit_test(what_is_no_hash),
         cmocka_unit_test(a_good_file),
         cmocka_unit_test(the_dummy_hash_is_one),

@@ -140,6 +140,7 @@ static struct ir_runtime *runtime_new(struct ic_loop *loop, const char *const *p
     struct ir_properties *p = ir_properties_new();
     struct ib_err err = {0};
     assert_int_equal(ir_properties_set(p, "Ice.Warn.Dispatch", "0"), 0);
+    assert_int_equal(ir_properties_set(p, "Moulin.Workers", "1"), 0); /* its loop is ours: tests look inside */
     for (; properties && *properties; properties++) {
         assert_int_equal(ir_properties_parse_line(p, *properties, "test"), 0);
     }
@@ -218,6 +219,7 @@ void stage_open(struct stage *s, const char *const *properties, bool bare)
         set_proxy(s, p, "Glacier2.SessionManager", "manager");
     }
     assert_int_equal(ir_properties_set(p, "Ice.Warn.Dispatch", "0"), 0);
+    assert_int_equal(ir_properties_set(p, "Moulin.Workers", "1"), 0); /* its loop is ours: tests look inside */
     for (; properties && *properties; properties++) {
         set_line(s, p, *properties);
     }

@@ -522,7 +522,35 @@ static void bad_configuration(void **state)
         {{CLIENT, NULL_VERIFIER, "Glacier2.SessionTimeout=soon", NULL}, "Glacier2.SessionTimeout"},
         {{CLIENT, NULL_VERIFIER, "Glacier2.Filter.Identity.Accept=a/b/c", NULL}, "Glacier2.Filter.Identity.Accept"},
         {{CLIENT, NULL_VERIFIER, "Glacier2.Filter.Category.Accept=\"a", NULL}, "quote"},
-        {{CLIENT, NULL_VERIFIER, "Glacier2.Filter.Address.Accept=*", NULL}, "Glacier2.Filter.Address.Accept"},
+        {{CLIENT, NULL_VERIFIER, "Glacier2.Filter.Address.Accept=[", NULL}, "Glacier2.Filter.Address.Accept"},
+        {{CLIENT, NULL_VERIFIER, "Glacier2.Filter.ProxySizeMax=0", NULL}, "ProxySizeMax must be greater than 1"},
+        {{CLIENT, NULL_VERIFIER, "Glacier2.Fliter.Address.Acept=*", NULL},
+         "did you mean `Glacier2.Filter.Address.Accept'"},
+        {{CLIENT, NULL_VERIFIER, "Glacier2.sessiontimeout=3", NULL}, "did you mean `Glacier2.SessionTimeout'"},
+        {{CLIENT, NULL_VERIFIER, "Glacier2.Client.ThreadPool.Sise=3", NULL}, "`Glacier2.Client.ThreadPool.Size'"},
+        {{CLIENT, NULL_VERIFIER, "Moulin.Gateway.HideError=1", NULL}, "did you mean `Moulin.Gateway.HideErrors'"},
+        {{CLIENT, NULL_VERIFIER, "Glacier2.Nonsense=1", NULL}, "unknown property Glacier2.Nonsense"},
+        {{CLIENT, NULL_VERIFIER, "Glacier2.AddSSLContext=1", NULL}, "use Glacier2.AddConnectionContext instead"},
+        {{CLIENT, NULL_VERIFIER, "Glacier2.AllowCategories=a", NULL}, "use Glacier2.Filter.Category.Accept instead"},
+        {{CLIENT, NULL_VERIFIER, "Glacier2.AddUserToAllowCategories=1", NULL}, "Glacier2.Filter.Category.AcceptUser"},
+        {{CLIENT, NULL_VERIFIER, "Glacier2.Admin.Endpoints=tcp", NULL}, "use Ice.Admin.Endpoints instead"},
+        {{CLIENT, NULL_VERIFIER, "Glacier2.Client.Buffered=2", NULL}, "from 0 to 1"},
+        {{CLIENT, NULL_VERIFIER, "Glacier2.Client.Buffered=yes", NULL}, "Glacier2.Client.Buffered"},
+        {{CLIENT, NULL_VERIFIER, "Glacier2.Server.AlwaysBatch=-1", NULL}, "Glacier2.Server.AlwaysBatch=-1"},
+        {{CLIENT, NULL_VERIFIER, "Glacier2.Client.ACM.Close=5", NULL}, "Glacier2.Client.ACM.Close=5"},
+        {{CLIENT, NULL_VERIFIER, "Glacier2.Client.Trace.Reject=-1", NULL}, "Glacier2.Client.Trace.Reject=-1"},
+        {{CLIENT, NULL_VERIFIER, "Glacier2.Client.MessageSizeMax=x", NULL}, "Glacier2.Client.MessageSizeMax"},
+        {{CLIENT, NULL_VERIFIER, "Glacier2.Filter.Category.AcceptUser=3", NULL},
+         "Glacier2.Filter.Category.AcceptUser=3"},
+        {{CLIENT, NULL_VERIFIER, "Glacier2.Filter.AdapterId.Accept='a", NULL}, "quote"},
+        {{CLIENT, NULL_VERIFIER, "Glacier2.SessionManager=x:tcp -p", NULL}, "Glacier2.SessionManager"},
+        {{CLIENT, NULL_VERIFIER, "Glacier2.SessionManager.EndpointSelection=foo", NULL}, "`Random' or `Ordered'"},
+        {{CLIENT, NULL_VERIFIER, "Glacier2.SSLSessionManager.LocatorCacheTimeout=-2", NULL}, "LocatorCacheTimeout=-2"},
+        {{CLIENT, NULL_VERIFIER, "Glacier2.PermissionsVerifier.Locator=a b", NULL},
+         "Glacier2.PermissionsVerifier.Locator"},
+        {{CLIENT, NULL_VERIFIER, "Glacier2.Client.PublishedEndpoints=tcp -p", NULL},
+         "Glacier2.Client.PublishedEndpoints"},
+        {{CLIENT, NULL_VERIFIER, "Moulin.Gateway.Filter.Loopback=1", NULL}, "`accept' or `reject'"},
         {{"Glacier2.Client.Endpoints=ssl -p 0", NULL_VERIFIER, NULL}, "ssl"},
     };
     (void)state;
@@ -537,18 +565,26 @@ static void bad_configuration(void **state)
     }
 }
 
-/* 2.2: a service that is something else stops the start; one that is absent does not. */
+/* 2.2: a verifier that is something else or absent stops the start, unless it may be absent; an absent manager does
+ * not. */
 static void services_at_the_start(void **state)
 {
     static const char *const wrong[] = {CLIENT, "Glacier2.PermissionsVerifier=@manager", NULL};
     static const char *const absent[] = {CLIENT, "Glacier2.PermissionsVerifier=v:tcp -h 127.0.0.1 -p 1", NULL};
+    static const char *const optional[] = {CLIENT, "Glacier2.PermissionsVerifier=v:tcp -h 127.0.0.1 -p 1",
+                                           "Moulin.VerifierOptional=1",
+                                           "Glacier2.SessionManager=m:tcp -h 127.0.0.1 -p 1", NULL};
     struct stage s;
     (void)state;
+    stage_open(&s, absent, true);
+    assert_null(s.router);
+    assert_non_null(strstr(s.err.text, "cannot reach the permissions verifier"));
+    stage_close(&s);
     stage_open(&s, wrong, true);
     assert_null(s.router);
     assert_non_null(strstr(s.err.text, "is invalid"));
     stage_close(&s);
-    stage_open(&s, absent, true);
+    stage_open(&s, optional, true);
     assert_non_null(s.router);
     struct client c;
     client_open(&s, &c);

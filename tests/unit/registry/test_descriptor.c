@@ -188,8 +188,9 @@ static void definitions_mean_the_same(void **state)
  */
 
 /* The recording registry had one node. */
-static bool node_is_up(struct ib_str node)
+static bool node_is_up(void *arg, struct ib_str node)
 {
+    (void)arg;
     return ib_str_cmp(node, IB_STR("up")) == 0;
 }
 
@@ -212,7 +213,7 @@ static int change(struct fx *fx, json_t *c, const struct IceGrid_ApplicationDesc
     if (!rc && vec_true(c, "quiet")) {
         struct reg_app *before;
         assert_int_equal(expand(fx, old, &before, err), 0);
-        rc = reg_app_check_without_restart(before, app, node_is_up, err);
+        rc = reg_app_check_without_restart(before, app, node_is_up, NULL, err);
         reg_app_free(before);
         if (rc)
             reg_app_free(app);

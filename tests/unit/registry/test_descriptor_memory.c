@@ -65,8 +65,9 @@ static void end(struct fx *fx)
     ib_arena_fini(&fx->arena);
 }
 
-static bool every_node_is_up(struct ib_str node)
+static bool every_node_is_up(void *arg, struct ib_str node)
 {
+    (void)arg;
     (void)node;
     return true;
 }
@@ -95,7 +96,7 @@ static int all_of_it(struct fx *fx, const struct IceGrid_ApplicationDescriptor *
     for (size_t i = 0; !rc && i < second->n_servers; i++)
         rc = reg_internal_server(&second->servers[i], &vars, &arena, &sent);
     if (!rc) {
-        rc = reg_app_check_without_restart(first, second, every_node_is_up, err);
+        rc = reg_app_check_without_restart(first, second, every_node_is_up, NULL, err);
         if (rc == IB_EINVAL) /* an answer, no failure */
             rc = 0;
     }

@@ -117,6 +117,39 @@ static void the_catalog_gets_flat_arrays(void **state)
     end(&fx);
 }
 
+/* Servers stand in the order of their ids, whatever their nodes: so they join groups. Each knows its node's factor. */
+static void servers_come_by_id_with_their_load_factor(void **state)
+{
+    (void)state;
+    struct fx fx;
+    struct IceGrid_NodeDescriptorDict_entry nodes[3];
+    struct IceGrid_ServerDescriptor *servers[3][1];
+    const struct ib_str names[] = {S("m"), S("n"), S("o")}, ids[] = {S("z"), S("a"), S("k")},
+                        factors[] = {S("${factor}"), S(""), S(" 0 ")};
+    struct IceGrid_StringStringDict_entry variable = {S("factor"), S("2.5")};
+    start(&fx);
+    for (size_t i = 0; i < N(nodes); i++) {
+        servers[i][0] = IceGrid_ServerDescriptor_new(&fx.arena);
+        assert_non_null(servers[i][0]);
+        servers[i][0]->id = ids[i];
+        servers[i][0]->exe = S("x");
+        nodes[i] = (struct IceGrid_NodeDescriptorDict_entry){.key = names[i]};
+        nodes[i].value.servers = (struct IceGrid_ServerDescriptorSeq){1, servers[i]};
+        nodes[i].value.loadFactor = factors[i];
+    }
+    fx.info.descriptor.nodes = (struct IceGrid_NodeDescriptorDict){N(nodes), nodes};
+    fx.info.descriptor.variables = (struct IceGrid_StringStringDict){1, &variable};
+    struct reg_app *app = expand(&fx);
+    assert_int_equal(app->n_servers, 3);
+    assert_true(ib_str_is(app->servers[0].id, "a") && ib_str_is(app->servers[0].node, "n"));
+    assert_true(ib_str_is(app->servers[1].id, "k") && ib_str_is(app->servers[1].node, "o"));
+    assert_true(ib_str_is(app->servers[2].id, "z") && ib_str_is(app->servers[2].node, "m"));
+    assert_true(app->servers[0].load_factor < 0);
+    assert_true(app->servers[1].load_factor == 0.0F && app->servers[2].load_factor == 2.5F);
+    reg_app_free(app);
+    end(&fx);
+}
+
 static void variables_in_a_circle_are_refused(void **state)
 {
     (void)state;
@@ -150,7 +183,7 @@ static void doubling_variables_are_refused(void **state)
     doubling_variables(&fx, S("text"), 40);
     refuse(&fx, "longer than");
     doubling_variables(&fx, S(""), 40);
-    refuse(&fx, "variables and property sets to resolve");
+    refuse(&fx, "steps are needed to resolve");
     doubling_variables(&fx, S("x"), 8);
     struct reg_app *app = expand(&fx);
     assert_int_equal(app->servers[0].desc->pwd.n, 128);
@@ -182,9 +215,9 @@ static void doubling_property_sets_are_refused(void **state)
     struct IceGrid_PropertyDescriptor one[] = {{S("x"), S("y")}};
     start(&fx);
     doubling_property_sets(&fx, 40, (struct IceGrid_PropertyDescriptorSeq){0, NULL});
-    refuse(&fx, "variables and property sets to resolve");
+    refuse(&fx, "circular dependency"); /* so ZeroC's registry calls it */
     doubling_property_sets(&fx, 40, (struct IceGrid_PropertyDescriptorSeq){1, one});
-    refuse(&fx, "properties");
+    refuse(&fx, "circular dependency");
     doubling_property_sets(&fx, 90, (struct IceGrid_PropertyDescriptorSeq){0, NULL});
     refuse(&fx, "");
     end(&fx);
@@ -205,7 +238,8 @@ static void memory_is_bounded(void **state)
         v[i] = S("a${v}");
     fx.info.descriptor.variables = (struct IceGrid_StringStringDict){1, &var};
     fx.server->options = (struct Ice_StringSeq){N(v), v};
-    assert_int_equal(reg_app_expand(&fx.info, &fx.defaults, &app, &fx.err), IB_ENOMEM);
+    assert_int_equal(reg_app_expand(&fx.info, &fx.defaults, &app, &fx.err), IB_EINVAL);
+    assert_non_null(strstr(fx.err.text, "larger than"));
     end(&fx);
 }
 
@@ -262,6 +296,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_catalog_gets_flat_arrays),
+        cmocka_unit_test(servers_come_by_id_with_their_load_factor),
         cmocka_unit_test(variables_in_a_circle_are_refused),
         cmocka_unit_test(doubling_variables_are_refused),
         cmocka_unit_test(doubling_property_sets_are_refused),

@@ -75,7 +75,7 @@ static void on_done(void *arg, int code, const struct ib_err *err)
     f->code = code;
 }
 
-static void run(struct fx *f, struct reg_batch *b)
+static void run(struct fx *f, struct store_batch *b)
 {
     f->done = 0;
     reg_store_commit(f->store, b, on_done, f);
@@ -83,7 +83,7 @@ static void run(struct fx *f, struct reg_batch *b)
         ic_loop_run_once(f->loop, 1000);
 }
 
-static void commit(struct fx *f, struct reg_batch *b)
+static void commit(struct fx *f, struct store_batch *b)
 {
     run(f, b);
     assert_int_equal(f->code, 0);
@@ -114,23 +114,28 @@ static void test_content_survives(void **state)
     struct fx *f = *state;
     open_store(f);
     assert_int_equal(reg_store_serial(f->store, REG_ADAPTERS), 1);
-    struct reg_batch *b = reg_batch_new();
-    reg_batch_put(b, REG_OBJECTS, text("b"), text("2"));
-    reg_batch_put(b, REG_OBJECTS, text("a"), text("1"));
-    reg_batch_put(b, REG_ADAPTERS, text("x"), text(""));
-    reg_batch_del(b, REG_ADAPTERS, text("absent"));
-    reg_batch_serial(b, REG_OBJECTS, 77);
+    struct store_batch *b = store_batch_new();
+    store_batch_put(b, REG_OBJECTS, text("b"), text("2"));
+    store_batch_put(b, REG_OBJECTS, text("a"), text("1"));
+    store_batch_put(b, REG_ADAPTERS, text("x"), text(""));
+    store_batch_del(b, REG_ADAPTERS, text("absent"));
+    reg_batch_serial(b, REG_OBJECTS, 77, 77);
+    reg_batch_serial(b, REG_APPLICATIONS, 9, 7);
     commit(f, b);
     close_store(f);
     open_store(f);
     expect(f, REG_OBJECTS, "a=1;b=2;");
     expect(f, REG_ADAPTERS, "x=;");
     assert_int_equal(reg_store_serial(f->store, REG_OBJECTS), 77);
+    assert_int_equal(reg_store_settled(f->store, REG_OBJECTS), 77);
+    assert_int_equal(reg_store_serial(f->store, REG_APPLICATIONS), 9);
+    assert_int_equal(reg_store_settled(f->store, REG_APPLICATIONS), 7);
     assert_int_equal(reg_store_serial(f->store, REG_ADAPTERS), 1);
-    b = reg_batch_new();
-    reg_batch_clear(b, REG_OBJECTS);
-    reg_batch_put(b, REG_OBJECTS, text("c"), text("3"));
-    reg_batch_del(b, REG_ADAPTERS, text("x"));
+    assert_int_equal(reg_store_settled(f->store, REG_ADAPTERS), 1);
+    b = store_batch_new();
+    store_batch_clear(b, REG_OBJECTS);
+    store_batch_put(b, REG_OBJECTS, text("c"), text("3"));
+    store_batch_del(b, REG_ADAPTERS, text("x"));
     commit(f, b);
     close_store(f);
     open_store(f);
@@ -144,9 +149,9 @@ static void test_map_grows(void **state)
     open_sized(f, 1 << 18);
     char *big = malloc(1 << 20);
     memset(big, 'z', 1 << 20);
-    struct reg_batch *b = reg_batch_new();
-    reg_batch_put(b, REG_OBJECTS, text("big"), (struct ib_span){(uint8_t *)big, 1 << 20});
-    reg_batch_put(b, REG_ADAPTERS, text("k"), text("v"));
+    struct store_batch *b = store_batch_new();
+    store_batch_put(b, REG_OBJECTS, text("big"), (struct ib_span){(uint8_t *)big, 1 << 20});
+    store_batch_put(b, REG_ADAPTERS, text("k"), text("v"));
     commit(f, b);
     free(big);
     close_store(f);
@@ -164,11 +169,11 @@ static char *data_path(struct fx *f)
 static void fill(struct fx *f)
 {
     open_store(f);
-    struct reg_batch *b = reg_batch_new();
+    struct store_batch *b = store_batch_new();
     for (int i = 0; i < 400; i++) {
         char key[16];
         snprintf(key, sizeof key, "key-%03d", i);
-        reg_batch_put(b, REG_OBJECTS, text(key), text("NEEDLE-in-a-record"));
+        store_batch_put(b, REG_OBJECTS, text(key), text("NEEDLE-in-a-record"));
     }
     commit(f, b);
     close_store(f);
@@ -187,15 +192,15 @@ static void test_failed_write(void **state)
     tight = (struct rlimit){(rlim_t)st.st_size, old.rlim_max};
     signal(SIGXFSZ, SIG_IGN);
     char *big = calloc(1, 1 << 20);
-    struct reg_batch *b = reg_batch_new();
-    reg_batch_put(b, REG_ADAPTERS, text("big"), (struct ib_span){(uint8_t *)big, 1 << 20});
-    reg_batch_serial(b, REG_ADAPTERS, 9);
+    struct store_batch *b = store_batch_new();
+    store_batch_put(b, REG_ADAPTERS, text("big"), (struct ib_span){(uint8_t *)big, 1 << 20});
+    reg_batch_serial(b, REG_ADAPTERS, 9, 9);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &tight), 0);
     run(f, b);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
     assert_true(f->code < 0);
-    b = reg_batch_new();
-    reg_batch_put(b, REG_ADAPTERS, text("small"), text("1"));
+    b = store_batch_new();
+    store_batch_put(b, REG_ADAPTERS, text("small"), text("1"));
     commit(f, b);
     free(big);
     close_store(f);

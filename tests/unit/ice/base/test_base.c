@@ -9,11 +9,38 @@
 #include <moulin/base/sm.h>
 
 #include <ctype.h>
+#include <dirent.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+/* A character of two to four bytes at the end of a full text is there as a whole or not at all. */
+static void cut_texts_stay_utf8(void **state)
+{
+    static const char *const characters[] = {"x", "\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x98\x80"};
+    (void)state;
+    for (size_t i = 0; i < 4; i++) {
+        for (size_t before = 0; before < 6; before++) {
+            struct ib_err err;
+            char text[700] = "";
+            size_t step = strlen(characters[i]), n = 0;
+            while (n < before)
+                text[n++] = 'a';
+            while (n + step < sizeof text) {
+                memcpy(text + n, characters[i], step);
+                n += step;
+            }
+            text[n] = 0;
+            ib_err_set(&err, IB_EINVAL, "%s", text);
+            size_t whole = before + (sizeof err.text - 1 - before) / step * step;
+            assert_int_equal(strlen(err.text), whole);
+            assert_memory_equal(err.text, text, whole);
+        }
+    }
+}
 
 static void errors(void **state)
 {
@@ -155,9 +182,9 @@ static void logger(void **state)
     struct ib_err e;
     struct ib_log *log = ib_log_new("prog");
     assert_non_null(log);
-    assert_int_equal(ib_log_open(log, "/nonexistent/x", &e), IB_EFILE);
+    assert_int_equal(ib_log_open(log, "/nonexistent/x", 0, &e), IB_EFILE);
     assert_non_null(strstr(e.text, "/nonexistent/x"));
-    assert_int_equal(ib_log_open(log, path, &e), IB_OK);
+    assert_int_equal(ib_log_open(log, path, 0, &e), IB_OK);
     struct tapped t = {.log = log};
     ib_log_trace(log, "Network", "one\ntwo");
     ib_log_warning(log, "w %d", 1);
@@ -173,6 +200,62 @@ static void logger(void **state)
     unlink(path);
     assert_string_equal(got, "-- T prog: Network: one\n   two\n-! T prog: warning: w 1\n!! T prog: error: e\n"
                              "from the tap\np\nq\n");
+}
+
+/* Messages and files in a directory: how many files begin with "m-", and the bytes of all. */
+static int moved_files(const char *dir, size_t *bytes)
+{
+    int n = 0;
+    *bytes = 0;
+    DIR *d = opendir(dir);
+    assert_non_null(d);
+    for (struct dirent *e; (e = readdir(d));) {
+        struct stat st;
+        if (*e->d_name == '.')
+            continue;
+        n += !strncmp(e->d_name, "m-", 2) && strstr(e->d_name, ".log");
+        assert_int_equal(fstatat(dirfd(d), e->d_name, &st, 0), 0);
+        assert_in_range(st.st_size, 1, 99);
+        *bytes += (size_t)st.st_size;
+        assert_int_equal(unlinkat(dirfd(d), e->d_name, 0), 0);
+    }
+    closedir(d);
+    return n;
+}
+
+/* Two loggers of one file: no file reaches the limit, nothing is lost. */
+static void log_moved_away(void **state)
+{
+    (void)state;
+    char dir[] = "/tmp/moulin-test-log-XXXXXX", path[64];
+    assert_non_null(mkdtemp(dir));
+    snprintf(path, sizeof(path), "%s/m.log", dir);
+    struct ib_err e;
+    struct ib_log *a = ib_log_new("a"), *b = ib_log_new("b");
+    assert_int_equal(ib_log_open(a, path, 100, &e), IB_OK);
+    assert_int_equal(ib_log_open(b, path, 100, &e), IB_OK);
+    for (int i = 0; i < 10; i++) {
+        ib_log_print(a, "%039d", i); /* 40 bytes: two a file */
+        ib_log_print(b, "%039d", i);
+    }
+    ib_log_free(a);
+    ib_log_free(b);
+    size_t bytes;
+    assert_int_equal(moved_files(dir, &bytes), 9);
+    assert_int_equal(bytes, 20 * 40);
+    assert_int_equal(rmdir(dir), 0);
+}
+
+static void syslog_settings(void **state)
+{
+    (void)state;
+    struct ib_err e;
+    struct ib_log *log = ib_log_new("prog");
+    assert_int_equal(ib_log_open_syslog(log, "LOG_BOGUS", &e), IB_ECONFIG);
+    assert_non_null(strstr(e.text, "LOG_BOGUS"));
+    assert_int_equal(ib_log_open_syslog(log, "LOG_LOCAL7", &e), IB_OK);
+    assert_int_equal(ib_log_open_syslog(log, "LOG_DAEMON", &e), IB_OK);
+    ib_log_free(log);
 }
 
 static void escaping(void **state)
@@ -201,8 +284,11 @@ static void escaping(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(errors),        cmocka_unit_test(strings), cmocka_unit_test(lists),    cmocka_unit_test(uuids),
-        cmocka_unit_test(state_machine), cmocka_unit_test(logger),  cmocka_unit_test(escaping),
+        cmocka_unit_test(errors),         cmocka_unit_test(strings),
+        cmocka_unit_test(lists),          cmocka_unit_test(uuids),
+        cmocka_unit_test(state_machine),  cmocka_unit_test(logger),
+        cmocka_unit_test(log_moved_away), cmocka_unit_test(syslog_settings),
+        cmocka_unit_test(escaping),       cmocka_unit_test(cut_texts_stay_utf8),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

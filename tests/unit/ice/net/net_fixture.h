@@ -82,8 +82,12 @@ static inline void side_heartbeat(void *arg, struct ic_conn *c)
     ((struct side *)arg)->heartbeats++;
 }
 
-static const struct ic_conn_events side_events = {side_active,  side_frame,   side_close,
-                                                  side_drained, side_closing, side_heartbeat};
+static const struct ic_conn_events side_events = {.on_active = side_active,
+                                                  .on_frame = side_frame,
+                                                  .on_close = side_close,
+                                                  .on_drained = side_drained,
+                                                  .on_closing = side_closing,
+                                                  .on_heartbeat = side_heartbeat};
 
 static inline void fx_accept(void *arg, struct ic_conn *c)
 {

@@ -71,13 +71,57 @@ static void always_and_set_acm(void **state)
     fx_fini(&fx);
 }
 
+static void open_pulsing(struct fx *fx, struct ic_acm server, int pulse_s)
+{
+    fx_init(fx);
+    fx->server_cfg.acm = server;
+    fx->server_cfg.pulse_s = pulse_s;
+    fx->server.echo = false;
+    fx_listen(fx, IW_EP_TCP, "");
+    fx_connect(fx, "127.0.0.1");
+    FX_UNTIL(fx, fx->client.active && fx->server.active);
+}
+
+/* A pulse is a sign of life of ours, none of the peer's: the idle connection is closed all the same. */
+static void pulses(void **state)
+{
+    (void)state;
+    struct fx fx;
+    open_pulsing(&fx, (struct ic_acm){4, IC_CLOSE_IDLE_FORCEFUL, IC_HEARTBEAT_OFF}, 1);
+    FX_UNTIL(&fx, fx.server.closed);
+    assert_int_equal(fx.server.why.code, IB_EACMTIMEOUT);
+    assert_in_range(fx.client.heartbeats, 2, 5);
+    assert_int_equal(fx.server.heartbeats, 0);
+    fx_fini(&fx);
+    open_pulsing(&fx, off, 1);
+    FX_UNTIL(&fx, fx.client.heartbeats >= 2); /* without a timeout as well */
+    assert_false(fx.client.closed || fx.server.closed);
+    fx_fini(&fx);
+}
+
+/* Who hears answers needs no pulses. */
+static void pulses_of_silence(void **state)
+{
+    (void)state;
+    struct fx fx;
+    open_pulsing(&fx, off, 1);
+    fx.server.echo = true;
+    int64_t start = ib_clock_ms();
+    while (ib_clock_ms() - start < 2500) {
+        int before = fx.client.frames;
+        fx_send(&fx, &fx.client, IC_REQUEST, "ping", 4, false);
+        FX_UNTIL(&fx, fx.client.frames > before);
+    }
+    assert_int_equal(fx.client.heartbeats, 0);
+    FX_UNTIL(&fx, fx.client.heartbeats >= 1);
+    fx_fini(&fx);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(idle_close),
-        cmocka_unit_test(presumed_dead),
-        cmocka_unit_test(dispatch_heartbeats),
-        cmocka_unit_test(always_and_set_acm),
+        cmocka_unit_test(idle_close),         cmocka_unit_test(presumed_dead), cmocka_unit_test(dispatch_heartbeats),
+        cmocka_unit_test(always_and_set_acm), cmocka_unit_test(pulses),        cmocka_unit_test(pulses_of_silence),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,10 +2,14 @@
 /* The loop: timers in order, deferred calls, messages from threads. */
 #include "test.h"
 
+#include "loop_priv.h"
+
+#include <event2/event.h>
 #include <moulin/base/clock.h>
 #include <moulin/net/loop.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define N 500
 
@@ -123,6 +127,74 @@ static void deferred(void **state)
     ic_loop_free(loop);
 }
 
+struct reader {
+    struct ic_loop *loop;
+    struct ic_deferred deferred;
+    struct event *event;
+    int fd[2], *order, *n; /* of reads (0) and deferred calls (1) */
+};
+
+static void on_flush(void *arg)
+{
+    struct reader *r = arg;
+    r->order[(*r->n)++] = 1;
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *arg)
+{
+    (void)what;
+    struct reader *r = arg;
+    char byte;
+    assert_int_equal(read(fd, &byte, 1), 1);
+    r->order[(*r->n)++] = 0;
+    ic_loop_defer(r->loop, &r->deferred, on_flush, r);
+}
+
+/* What several sockets of one round defer runs behind all of them, in the same round. */
+static void deferred_behind_sockets(void **state)
+{
+    (void)state;
+    enum { READERS = 3 };
+    struct ib_err err;
+    struct ic_loop *loop = ic_loop_new(&err);
+    assert_non_null(loop);
+    struct reader r[READERS] = {0};
+    int order[2 * READERS], n = 0;
+    for (int i = 0; i < READERS; i++) {
+        r[i].loop = loop;
+        r[i].order = order;
+        r[i].n = &n;
+        assert_int_equal(pipe(r[i].fd), 0);
+        assert_int_equal(write(r[i].fd[1], "x", 1), 1);
+        r[i].event = event_new(ic_loop_base(loop), r[i].fd[0], EV_READ | EV_PERSIST, on_readable, &r[i]);
+        assert_int_equal(event_add(r[i].event, NULL), 0);
+    }
+    assert_true(ic_loop_run_once(loop, 5000));
+    assert_int_equal(n, 2 * READERS);
+    for (int i = 0; i < n; i++) {
+        assert_int_equal(order[i], i >= READERS);
+    }
+    for (int i = 0; i < READERS; i++) {
+        event_free(r[i].event);
+        close(r[i].fd[0]);
+        close(r[i].fd[1]);
+    }
+    ic_loop_free(loop);
+}
+
+static void aligned(void **state)
+{
+    (void)state;
+    for (int64_t ms = 0; ms < 20000; ms += 97) {
+        for (int64_t at = 1000000; at < 1000600; at += 13) {
+            int64_t to = ic_timer_align(at, ms);
+            assert_true(to >= at && to - at <= ms / 16 && to - at < 256);
+        }
+    }
+    assert_int_equal(ic_timer_align(1, 60000), 256); /* and they meet */
+    assert_int_equal(ic_timer_align(256, 60000), 256);
+}
+
 static void on_post(void *arg)
 {
     ++*(int *)arg;
@@ -171,6 +243,50 @@ static void on_stop(void *arg)
     ic_loop_stop(arg);
 }
 
+/* A ball between two loops, in storage of its own. */
+struct ball {
+    struct ic_post post;
+    struct ic_loop *loops[2];
+    int passes;
+};
+
+static void on_ball(void *arg)
+{
+    struct ball *b = arg;
+    if (++b->passes < 2000) {
+        struct ic_loop *to = b->loops[b->passes % 2];
+        ic_loop_post_embedded(to, &b->post, on_ball, b);
+        return;
+    }
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(ic_loop_post(b->loops[i], on_stop, b->loops[i]), 0);
+    }
+}
+
+static void *run_loop(void *arg)
+{
+    ic_loop_run(arg);
+    return NULL;
+}
+
+static void embedded_posts(void **state)
+{
+    (void)state;
+    struct ball ball = {.loops = {ic_loop_new(NULL), ic_loop_new(NULL)}};
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, run_loop, ball.loops[1]), 0);
+    ic_loop_post_embedded(ball.loops[0], &ball.post, on_ball, &ball);
+    ic_loop_run(ball.loops[0]);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(ball.passes, 2000);
+    ball.passes = 1999;
+    ic_loop_post_embedded(ball.loops[1], &ball.post, on_ball, &ball);
+    ic_loop_run_posts(ball.loops[1]); /* its thread has ended: somebody else does what is left */
+    assert_int_equal(ball.passes, 2000);
+    ic_loop_free(ball.loops[0]);
+    ic_loop_free(ball.loops[1]);
+}
+
 static void run_until_stop(void **state)
 {
     (void)state;
@@ -178,17 +294,20 @@ static void run_until_stop(void **state)
     struct ic_loop *loop = ic_loop_new(&err);
     assert_int_equal(ic_loop_post(loop, on_stop, loop), 0);
     ic_loop_run(loop);
-    assert_int_equal(ic_loop_post(loop, on_post, NULL), 0); /* never runs, is freed */
+    int late = 0;
+    assert_int_equal(ic_loop_post(loop, on_post, &late), 0); /* the loop has stopped: it runs when that is freed */
+    assert_int_equal(late, 0);
     ic_loop_free(loop);
+    assert_int_equal(late, 1);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(timers_fire_in_order),
-        cmocka_unit_test(deferred),
-        cmocka_unit_test(posts_from_threads),
-        cmocka_unit_test(run_until_stop),
+        cmocka_unit_test(timers_fire_in_order),    cmocka_unit_test(deferred),
+        cmocka_unit_test(deferred_behind_sockets), cmocka_unit_test(aligned),
+        cmocka_unit_test(posts_from_threads),      cmocka_unit_test(run_until_stop),
+        cmocka_unit_test(embedded_posts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -64,7 +64,7 @@ static void info(void **state)
         assert_int_equal(s.remote_port, c.local_port);
         assert_int_equal(c.remote_port, fx_port(&fx));
         assert_int_equal(s.has_peer_cert, secure);
-        assert_int_equal(*s.cipher != 0, secure);
+        assert_string_equal(s.cipher, secure ? "TLS_AES_128_GCM_SHA256" : "");
         struct ib_arena a;
         ib_arena_init(&a, 0);
         struct ib_str *pem;
@@ -218,7 +218,8 @@ static void tls_case(const char *what, struct ic_tls_config s, struct ic_tls_con
         if (fx.client.why.code != client_code) {
             fail_msg("%s: %s / %s", what, fx.client.why.text, fx.server.why.text);
         }
-        assert_false(fx.server.active);
+        /* A client that looks when the handshake is done may find the server content. */
+        assert_false(fx.server.active && fx.server.why.code == IB_ESECURITY);
     }
     fx_fini(&fx);
 }

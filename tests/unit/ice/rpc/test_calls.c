@@ -3,6 +3,9 @@
    counts of ice-protocol 17.3, deadlines, cancellation, shutdown. */
 #include "fixture.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
 static const char *const none[] = {"Ice.Warn.Dispatch=0", NULL};
 
 static void call_add(struct fixture *f, const struct iw_proxy *p, const struct ir_call_options *opt, struct outcome *o)
@@ -258,6 +261,61 @@ static void test_sharing(void **state)
     fixture_fini(&f);
 }
 
+struct guard {
+    unsigned asked, refused_class;
+    bool in_process;
+    char address[INET6_ADDRSTRLEN];
+};
+
+static bool guard(void *arg, unsigned class, const struct iw_endpoint *ep, const struct sockaddr *sa)
+{
+    struct guard *g = arg;
+    struct sockaddr_in v4 = {0};
+    g->asked++;
+    g->in_process = !sa;
+    assert_true(ep->port > 0 && ep->type == IW_EP_TCP);
+    if (sa && sa->sa_family == AF_INET) {
+        memcpy(&v4, sa, sizeof(v4));
+        assert_non_null(inet_ntop(AF_INET, &v4.sin_addr, g->address, sizeof(g->address)));
+    }
+    return class != g->refused_class;
+}
+
+/* Calls of a guarded class ask before they connect, and share no connection with others. */
+static void test_guard(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct outcome o;
+    struct guard g = {.refused_class = 2};
+    struct ir_call_options allowed = {.guard = 1}, refused = {.guard = 2};
+    char text[100];
+    fixture_init(&f, none, none);
+    ir_runtime_set_guard(f.client, guard, &g);
+    snprintf(text, sizeof(text), "cat/obj:tcp -h localhost -p %d", adapter_port(f.adapter));
+    struct iw_proxy *name = proxy_of(&f, f.client, text), *here = echo_proxy(&f);
+    expect_42(&f, name);
+    expect_42(&f, here);
+    assert_int_equal(g.asked, 0);
+    call_add(&f, name, &refused, &o);
+    wait_for(f.loop, &o.done);
+    assert_int_equal(o.code, IB_EREFUSED);
+    assert_true(g.asked > 0 && !g.in_process);
+    assert_string_equal(g.address, "127.0.0.1");
+    call_add(&f, here, &refused, &o);
+    wait_for(f.loop, &o.done);
+    assert_int_equal(o.code, IB_EREFUSED);
+    assert_true(g.in_process);
+    size_t before = ir_adapter_each_conn(f.adapter, nothing, NULL);
+    for (int i = 0; i < 2; i++) {
+        call_add(&f, name, &allowed, &o);
+        wait_for(f.loop, &o.done);
+        assert_int_equal(o.number, 42);
+    }
+    assert_int_equal(ir_adapter_each_conn(f.adapter, nothing, NULL), before + 1);
+    fixture_fini(&f);
+}
+
 static void test_no_endpoint(void **state)
 {
     (void)state;
@@ -504,19 +562,13 @@ static void test_free_with_calls(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_results),
-        cmocka_unit_test(test_retry_counts),
-        cmocka_unit_test(test_retry_status),
-        cmocka_unit_test(test_failover),
-        cmocka_unit_test(test_sharing),
-        cmocka_unit_test(test_no_endpoint),
-        cmocka_unit_test(test_variants),
-        cmocka_unit_test(test_deadlines),
-        cmocka_unit_test(test_connection_timeout),
-        cmocka_unit_test(test_cancel),
-        cmocka_unit_test(test_bidirectional),
-        cmocka_unit_test(test_shutdown),
-        cmocka_unit_test(test_shutdown_bounded),
+        cmocka_unit_test(test_results),         cmocka_unit_test(test_retry_counts),
+        cmocka_unit_test(test_retry_status),    cmocka_unit_test(test_failover),
+        cmocka_unit_test(test_sharing),         cmocka_unit_test(test_guard),
+        cmocka_unit_test(test_no_endpoint),     cmocka_unit_test(test_variants),
+        cmocka_unit_test(test_deadlines),       cmocka_unit_test(test_connection_timeout),
+        cmocka_unit_test(test_cancel),          cmocka_unit_test(test_bidirectional),
+        cmocka_unit_test(test_shutdown),        cmocka_unit_test(test_shutdown_bounded),
         cmocka_unit_test(test_free_with_calls),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

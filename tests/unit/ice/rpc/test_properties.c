@@ -247,12 +247,42 @@ static void known_names(void **state)
     }
 }
 
+static void near_misses(void **state)
+{
+    static const char *const cases[][2] = {
+        {"Glacier2.Client.Enpoints", "Glacier2.Client.Endpoints"},
+        {"Glacier2.Server.ThraedPool.Size", "Glacier2.Server.ThreadPool.Size"},
+        {"Glacier2.SessionManager.EndPointSelektion", "Glacier2.SessionManager.EndpointSelection"},
+        {"Glacier2.sessiontimeout", "Glacier2.SessionTimeout"},
+        {"Ice.Trace.Netwrk", "Ice.Trace.Network"},
+        {"Moulin.Gateway.HideError", "Moulin.Gateway.HideErrors"},
+        {"Glacier2.Something.Else", ""},
+        {"Glacier2.", ""},
+        {"Moulin.Gateway.Filter", ""},
+    };
+    char meant[128], longest[400];
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        assert_false(ir_property_is_known(cases[i][0], meant, sizeof(meant)));
+        assert_string_equal(meant, cases[i][1]);
+    }
+    assert_true(ir_property_is_known("Glacier2.SessionTimeout", meant, sizeof(meant)));
+    assert_true(ir_property_is_known("Glacier2.SessionManager.Context.x", meant, sizeof(meant)));
+    assert_true(ir_property_is_known("My.Own", meant, sizeof(meant)));
+    memset(longest, 'x', sizeof(longest) - 1);
+    longest[sizeof(longest) - 1] = 0;
+    memcpy(longest, "Glacier2.", 9);
+    assert_false(ir_property_is_known(longest, meant, sizeof(meant)));
+    assert_string_equal(meant, "");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(line_vectors), cmocka_unit_test(bad_lines),      cmocka_unit_test(numbers),
         cmocka_unit_test(lists),        cmocka_unit_test(order_and_copy), cmocka_unit_test(command_line),
         cmocka_unit_test(missing_file), cmocka_unit_test(environment),    cmocka_unit_test(known_names),
+        cmocka_unit_test(near_misses),
     };
 
     unsetenv("ICE_CONFIG");

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "descriptor_xml.h"
+#include <moulin/deploy/descriptor_xml.h>
 
 #include <moulin/base/buf.h>
 #include <moulin/wire/codec.h>
@@ -69,7 +69,7 @@ static int read_case(json_t *cases, json_t *c, struct ib_arena *arena, struct Ic
     struct ib_str targets[WORDS_MAX];
     struct IceGrid_StringStringDict_entry entries[WORDS_MAX];
     struct IceGrid_StringStringDict overrides = {0, entries};
-    struct adm_xml_options o = {.targets = targets, .overrides = &overrides};
+    struct dep_xml_options o = {.targets = targets, .overrides = &overrides};
     size_t i;
     json_t *word;
     json_array_foreach(json_object_get(c, "targets"), i, word)
@@ -86,8 +86,8 @@ static int read_case(json_t *cases, json_t *c, struct ib_arena *arena, struct Ic
     }
     struct ib_str path = ib_arena_printf(arena, "%s%s", DIR, vec_text(c, "file"));
     bool wants;
-    int rc = adm_xml_wants_defaults(path.p, &wants, err);
-    return rc ? rc : adm_xml_read(path.p, &o, wants ? defaults(cases, arena) : NULL, arena, out, err);
+    int rc = dep_xml_wants_defaults(path.p, &wants, err);
+    return rc ? rc : dep_xml_read(path.p, &o, wants ? defaults(cases, arena) : NULL, arena, out, err);
 }
 
 static void compare_sent(json_t *cases, json_t *c, struct ib_arena *arena)
@@ -176,7 +176,7 @@ static void the_same_files_mean_the_same(void **state)
 
 static void read_bytes(const char *path, const char *text, size_t n)
 {
-    static const struct adm_xml_options none;
+    static const struct dep_xml_options none;
     struct IceGrid_ApplicationDescriptor d;
     struct ib_arena arena;
     struct ib_err err = {0};
@@ -185,7 +185,7 @@ static void read_bytes(const char *path, const char *text, size_t n)
     assert_int_equal(fwrite(text, 1, n, f), n);
     assert_int_equal(fclose(f), 0);
     ib_arena_init(&arena, 0);
-    int rc = adm_xml_read(path, &none, NULL, &arena, &d, &err);
+    int rc = dep_xml_read(path, &none, NULL, &arena, &d, &err);
     assert_true(rc == 0 || err.text[0]);
     ib_arena_fini(&arena);
 }
