@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
 # Sourced: install_packages FILE... installs the Debian packages named in the files (one a line, # comments) that are missing.
+# PACKAGE?COMMAND is wanted only where there is no such command yet: it may come from elsewhere than Debian.
 install_packages() {
     local wanted missing=() package
     wanted=$(sed -e 's/#.*//' "$@" | tr -s ' \t\n' ' ')
     for package in $wanted; do
+        [[ $package == *\?* ]] && command -v "${package#*\?}" >/dev/null && continue
+        package=${package%%\?*}
         dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
     done
     [ ${#missing[@]} -eq 0 ] && return 0

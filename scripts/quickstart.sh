@@ -55,7 +55,7 @@ show() { sed 's/^/    | /' "$1"; }
 step "Building"
 if [ -z "$moulin" ]; then
     install_packages scripts/dependencies.txt || exit 1
-    { cmake --preset release && cmake --build --preset release; } >"$dir/build.log" 2>&1 || fail "the build"
+    { cmake --preset release && cmake --build --preset release --target moulin; } >"$dir/build.log" 2>&1 || fail "the build"
     moulin=$PWD/build/release/moulin/moulin
 fi
 say "$("$moulin" --version 2>&1)"
