@@ -319,8 +319,20 @@ void election_recover(struct election *e, int64_t generation)
 
 /* --- looking for others ------------------------------------------------------------------------------------------- */
 
+/* Only who is on its own asks: it has come back, and need not wait for the next check to be found. One check is brought
+   forward, then one comes when it is due: whoever asks all the time changes little. */
+bool election_asked(struct election *e)
+{
+    if (election_leads(e) && e->scheduled[ELECTION_CHECK] && !e->hint) {
+        e->hint = 1;
+        election_set_timer(e, ELECTION_CHECK, 0);
+    }
+    return election_is_coordinator(e);
+}
+
 static void check(struct election *e)
 {
+    e->hint = e->hint == 1 ? 2 : 0;
     if (electing(e) || e->coord != e->cfg.self || election_draining(e)) {
         election_set_timer(e, ELECTION_CHECK, e->cfg.election_ms);
         return;
@@ -534,4 +546,9 @@ void election_start(struct election *e)
     e->haste = HASTE_MAX; /* nothing was lost */
     int64_t ms = 2000 * ((int64_t)e->cfg.n - e->cfg.ids[e->cfg.self]);
     election_set_timer(e, ELECTION_CHECK, ms > 0 ? ms : 0);
+    if (ms > 0) /* who leads a group hears that we are there; the answers are for the check */
+        for (int i = 0; i < e->cfg.n; i++)
+            if (i != e->cfg.self)
+                election_act(e, (struct election_action){
+                                    .what = ELECTION_ASK_COORDINATOR, .to = i, .ms = election_ask_ms(e)});
 }

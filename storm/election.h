@@ -110,6 +110,7 @@ struct election {
     uint8_t vain[ELECTION_NODES_MAX], spared[ELECTION_NODES_MAX];
     int broken; /* the database cannot be written: for as many checks this node neither invites nor is invited */
     int haste; /* checks of an inactive node come sooner at first: how many have been */
+    uint8_t hint; /* somebody on its own has asked: 1: the next check comes at once; 2: it has been, one is due first */
     /* pings and updates */
     uint32_t ping_waiting, ping_failed, missed;
     uint64_t ping_serial, update_serial;
@@ -151,6 +152,8 @@ void election_readied(struct election *e, int from, uint64_t serial, bool ok);
 /* n: how many iterations were added; 0: nothing was committed. */
 void election_committed(struct election *e, uint64_t serial, int64_t n);
 void election_replicated(struct election *e, int from, uint64_t serial, bool ok);
+/* Somebody asks areYouCoordinator(). */
+bool election_asked(struct election *e);
 
 /* --- updates --- */
 
@@ -169,7 +172,6 @@ void election_applied(struct election *e, struct election_stamp stamp, bool ok);
 
 /* --- answers to others --- */
 
-bool election_is_coordinator(const struct election *e);
 /* Whether this node invites others into the group: what query() tells ELECTION_ASK_INVITED. */
 bool election_gathers(const struct election *e, const char *group);
 bool election_has_member(const struct election *e, const char *group, int index);

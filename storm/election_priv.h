@@ -20,6 +20,7 @@ void election_set_timer(struct election *e, enum election_timer timer, int64_t m
 void election_ensure_check(struct election *e, int64_t ms); /* unless one is scheduled */
 void election_set_state(struct election *e, enum election_state state);
 void election_trace(struct election *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+bool election_is_coordinator(const struct election *e); /* of itself at least */
 int election_count(uint32_t set);
 bool election_enough(const struct election *e, uint32_t members); /* with this node they are a majority */
 int64_t election_ask_ms(const struct election *e); /* how long a question may take */

@@ -77,10 +77,11 @@ static void ready(void *self, struct ir_request *rq, const struct IceStormElecti
 static void are_you_coordinator(void *self, struct ir_request *rq,
                                 const struct IceStormElection_Node_areYouCoordinator_in *in)
 {
-    const struct storm_replica *r = self;
+    struct storm_replica *r = self;
     (void)in;
-    const struct IceStormElection_Node_areYouCoordinator_out out = {.ret = election_is_coordinator(&r->e)};
+    const struct IceStormElection_Node_areYouCoordinator_out out = {.ret = election_asked(&r->e)};
     IceStormElection_Node_areYouCoordinator_reply(rq, &out);
+    storm_replica_perform(r);
 }
 
 static void are_you_there(void *self, struct ir_request *rq, const struct IceStormElection_Node_areYouThere_in *in)

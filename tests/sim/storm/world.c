@@ -317,7 +317,7 @@ static void received(struct world *w, int i, struct event *ev)
     default:
         break;
     }
-    bool yes = c->what == ELECTION_ASK_COORDINATOR ? election_is_coordinator(&n->e)
+    bool yes = c->what == ELECTION_ASK_COORDINATOR ? election_asked(&n->e)
                : c->what == ELECTION_ASK_INVITED   ? election_gathers(&n->e, c->group)
                : c->what == ELECTION_ASK_THERE     ? election_has_member(&n->e, c->group, c->from)
                : c->what == ELECTION_ASK_PING      ? c->observer == n->observer

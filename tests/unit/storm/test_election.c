@@ -203,6 +203,70 @@ static void promises(void **state)
     election_applied(&fx.e, (struct election_stamp){6, 1}, true);
 }
 
+/* The check that is due: it finds nobody. */
+static void look_in_vain(struct fx *fx)
+{
+    election_timer(&fx->e, ELECTION_CHECK);
+    take(fx);
+    for (int i = 0; i < 2; i++) {
+        const struct election_action *ask = find(fx, ELECTION_ASK_COORDINATOR, i);
+        if (ask)
+            election_coordinator(&fx->e, i, ask->serial, true, false);
+    }
+    take(fx);
+    assert_int_equal(find(fx, ELECTION_TIMER, -1)->timer, ELECTION_CHECK);
+    assert_int_equal(find(fx, ELECTION_TIMER, -1)->ms, 1000);
+}
+
+static bool brings_check_forward(struct fx *fx)
+{
+    assert_true(election_asked(&fx->e));
+    take(fx);
+    const struct election_action *timer = find(fx, ELECTION_TIMER, -1);
+    assert_true(!timer || (timer->timer == ELECTION_CHECK && timer->ms == 0));
+    return timer;
+}
+
+/* Who has just started asks, and whoever leads a group looks for it; once, then at leisure. */
+static void found_at_once(void **state)
+{
+    (void)state;
+    struct fx fx;
+    begin(&fx, (struct election_stamp){3, 0}, 0, false);
+    assert_false(brings_check_forward(&fx)); /* it leads nobody */
+    invite(&fx, 2);
+    accepted(&fx, 1, (struct election_stamp){3, 0});
+    election_timer(&fx.e, ELECTION_CONTINUE);
+    take(&fx);
+    election_stored(&fx.e, find(&fx, ELECTION_STORE, 2)->serial, true);
+    take(&fx);
+    election_inited(&fx.e, 1, find(&fx, ELECTION_INIT, 1)->serial, true);
+    take(&fx);
+    election_readied(&fx.e, 1, find(&fx, ELECTION_READY, 1)->serial, true);
+    take(&fx);
+    assert_true(election_leads(&fx.e));
+    assert_true(brings_check_forward(&fx));
+    assert_false(brings_check_forward(&fx));
+    look_in_vain(&fx);
+    assert_false(brings_check_forward(&fx));
+    look_in_vain(&fx);
+    assert_true(brings_check_forward(&fx));
+
+    struct election_config cfg = fx.e.cfg;
+    cfg.self = 0;
+    election_init(&fx.e, &cfg, (struct election_stamp){3, 0}, 0);
+    election_start(&fx.e);
+    take(&fx);
+    assert_int_equal(find(&fx, ELECTION_TIMER, -1)->ms, 4000);
+    for (int i = 1; i < 3; i++) {
+        const struct election_action *ask = find(&fx, ELECTION_ASK_COORDINATOR, i);
+        assert_non_null(ask);
+        election_coordinator(&fx.e, i, ask->serial, true, true);
+    }
+    take(&fx);
+    assert_int_equal(fx.n, 0); /* it waits to be invited, or for its turn */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -210,6 +274,7 @@ int main(void)
         cmocka_unit_test(all_begin),
         cmocka_unit_test(too_few_that_know),
         cmocka_unit_test(promises),
+        cmocka_unit_test(found_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
