@@ -79,6 +79,60 @@ def killed_during_updates(g):
     g.await_names(names)
 
 
+class HeldAfterWrite:
+    """strace holds the replica's thread that has just written to the database for the nth time."""
+
+    def __init__(self, g, i, n):
+        self.out = g.path("strace%d" % n)
+        with open(self.out, "w") as out:
+            self.tracer = subprocess.Popen(["strace", "-f", "-e", "trace=pwrite64", "-e", "inject=pwrite64:delay_exit=60s:when=%d" % n,
+                                            "-p", str(g.daemon(i).pid)], stderr=out)
+        wait_until(lambda: self.says("attached"), "strace")
+
+    def says(self, what):
+        with open(self.out) as f:
+            said = f.read()
+        if self.tracer.poll() is not None:
+            raise Failure(said)
+        return what in said
+
+    def holds(self):
+        return self.says("(DELAYED)")
+
+    def end(self):
+        self.tracer.terminate()
+        self.tracer.wait()
+
+
+def killed_before_replication(g):
+    """The coordinator is killed after each write of a commit; after the last one its disk alone has the update. Whatever the next
+    group has of it stays so when the old coordinator is back."""
+    g.start_all()
+    committed, n, acknowledged = 0, 0, False
+    while not acknowledged and n < 10:
+        n += 1
+        name = "doubtful%d" % n
+        holder = HeldAfterWrite(g, 3, n)
+        try:
+            creation = g.manager(3, timeout=20000).createAsync(name)
+            wait_until(lambda: creation.done() or holder.holds(), name)
+            acknowledged = creation.done() and not creation.exception()
+            if not acknowledged:
+                g.daemon(3).kill()
+                committed += name.encode() in g.stored(3)
+        finally:
+            holder.end()
+        if not acknowledged:
+            g.await_group(1, 2)
+            names = g.names(2)
+            check(name not in names, "%s came from nowhere" % name)
+            g.launch(3)
+            g.await_group(1, 2, 3)
+            g.await_names(names)
+    check(committed > 0 and acknowledged, "%d of %d were committed and not told" % (committed, n))
+    check(name in g.names(1), "%s was acknowledged" % name)
+
+
 def coordinator_frozen(g):
     g.start_all()
     g.manager(1).create("before")
@@ -338,6 +392,6 @@ def exported(g):
 
 
 CASES = [with_group(case) for case in (
-    coordinator_killed, killed_during_updates, coordinator_frozen, slave_frozen, both_slaves_killed, everything_restarted,
+    coordinator_killed, killed_during_updates, killed_before_replication, coordinator_frozen, slave_frozen, both_slaves_killed, everything_restarted,
     majority_starts_cold, forced_majority, database_lost, full_disk, outages, strangers, exported, mixed)]
 CASES += [with_group(other_ids, (0, 1, 2)), with_group(four, (1, 2, 3, 4))]

@@ -5,8 +5,8 @@ import os
 import re
 import subprocess
 
-from .deployment import Deployment
-from .process import wait_until
+from .deployment import Deployment, command
+from .process import Failure, wait_until
 
 import IceStorm
 
@@ -90,6 +90,16 @@ class Group(Deployment):
 
     def names(self, i):
         return sorted(self.manager(i).retrieveAll())
+
+    def stored(self, i):
+        """What the disk of a replica of ours has, as `moulin storm export` tells it, while the replica runs or not."""
+        out = self.path("export%d" % i)
+        run = subprocess.run(command(self.flavour, "storm")[:1] + ["storm", "export", out, "--Ice.Config=" + self.path("storm%d.cfg" % i)],
+                             capture_output=True, timeout=60)
+        if run.returncode:
+            raise Failure("export: %s" % run.stderr)
+        with open(out, "rb") as f:
+            return f.read()
 
     def await_names(self, wanted, *ids):
         for i in ids or self.ids:
