@@ -62,6 +62,8 @@ static void on_node_active(void *arg, int code, const char *text)
 static int start(struct storm *s, const char *service, struct ib_err *err)
 {
     int rc = storm_config_read(&s->cfg, service, ir_runtime_properties(s->rt), s->log, &s->arena, err);
+    if (!rc)
+        rc = storm_discover(s, err);
     if (rc)
         return rc;
     s->changes = storm_changes_new(s);

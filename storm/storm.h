@@ -60,7 +60,16 @@ void storm_stop(struct storm *s); /* nothing waits any more: requests are answer
 bool storm_is_idle(const struct storm *s); /* no oneway or batch is on its way */
 void storm_free(struct storm *s);
 
+/* --- discovery.c --- */
+
+/* The nodes of a replica for which none are listed: the locator is asked, the loop runs until it has answered. */
+int storm_discover(struct storm *s, struct ib_err *err) IB_MUST_CHECK;
+
 /* --- manager.c --- */
+
+/* Of an object of this very service, through a locator by the adapter's own id (it may be in a replica group). */
+struct iw_proxy *storm_own_proxy(struct ir_adapter *a, struct ib_str adapter_id, const struct iw_identity *id,
+                                 struct ib_arena *arena);
 
 int storm_manager_add(struct storm *s, struct ib_err *err) IB_MUST_CHECK; /* the manager's and the finder's objects */
 
