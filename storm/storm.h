@@ -48,14 +48,17 @@ struct storm {
     struct storm_topic **topics; /* owns; sorted by name */
     size_t n_topics, topics_cap;
     struct ib_list links; /* struct storm_linking: links being made */
+    bool settled; /* its start has ended, well or not */
+    struct ib_err failure; /* of the start */
     bool stopping;
 };
 
 /* --- service.c --- */
 
-/* Opens the database, makes the adapters, loads, activates. */
+/* Opens the database, makes the adapters, loads, begins to activate. The loop may run meanwhile. */
 struct storm *storm_new(struct ic_loop *loop, struct ir_runtime *rt, const struct storm_metrics *metrics,
                         const char *service, struct ib_err *err);
+int storm_await(struct storm *s, struct ib_err *err) IB_MUST_CHECK; /* the end of the start; the loop runs until then */
 void storm_stop(struct storm *s); /* nothing waits any more: requests are answered, batches leave */
 bool storm_is_idle(const struct storm *s); /* no oneway or batch is on its way */
 void storm_free(struct storm *s);
