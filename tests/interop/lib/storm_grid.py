@@ -44,18 +44,18 @@ class Grid(Deployment):
 
     # ---- what is deployed
 
-    def templates(self):
+    def templates(self, flavour):
         shipped = self.grid.getDefaultApplicationDescriptor()
         names = ("IceStorm", "IceStorm-HA")
         servers = {name: shipped.serverTemplates[name] for name in names}
         for template in servers.values():
             box = template.descriptor
             box.user = pwd.getpwuid(os.getuid()).pw_name
-            if self.flavour == "moulin":
+            if flavour == "moulin":
                 box.exe, box.options = MOULIN, ["storm"]
         return {"serverTemplates": servers, "serviceTemplates": {name: shipped.serviceTemplates[name] for name in names}}
 
-    def deploy(self, name, instances, groups=()):
+    def deploy(self, name, instances, groups=(), flavour=None):
         """instances: (template, parameters, properties of its service)."""
         made = []
         for template, parameters, properties in instances:
@@ -65,17 +65,20 @@ class Grid(Deployment):
                 service: IceGrid.PropertySetDescriptor(properties=pairs(**named))}))
         self.grid.addApplication(IceGrid.ApplicationDescriptor(
             name=name, replicaGroups=list(groups), nodes={"node1": IceGrid.NodeDescriptor(serverInstances=made)},
-            **self.templates()))
+            **self.templates(flavour or self.flavour)))
 
     def deploy_alone(self, instance="Solo"):
         self.deploy("Alone", [("IceStorm", {"instance-name": instance}, {})])
 
-    def deploy_replicas(self, instance="A", ids=IDS):
+    def deploy_replicas(self, instance="A", ids=IDS, strangers=()):
+        """The strangers among the ids are ZeroC's; in an application of their own, because a template has one program."""
         fast = {"Election__%sTimeout" % t: "1" for t in ("Master", "Election", "Response")}
         manager = IceGrid.ObjectDescriptor(Ice.Identity("TopicManager", instance), "::IceStorm::TopicManager", "")
-        self.deploy("Replicas", [("IceStorm-HA", dict(GROUPS, **{"instance-name": instance, "node-id": str(i)}), fast)
-                                 for i in ids],
+        made = {i: ("IceStorm-HA", dict(GROUPS, **{"instance-name": instance, "node-id": str(i)}), fast) for i in ids}
+        self.deploy("Replicas", [made[i] for i in ids if i not in strangers],
                     [dd.group("PubG"), dd.group("TMG", objects=[manager])])
+        if strangers:
+            self.deploy("Strangers", [made[i] for i in strangers], flavour="zeroc")
 
     # ---- what runs
 
