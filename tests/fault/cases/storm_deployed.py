@@ -2,6 +2,9 @@
 """Topics deployed by IceGrid: configurations of IceBox that cannot start, and those that can; deployments in which the
 replicas do not find each other; a locator that is away, silent, or comes late; a group of both kinds; no registry."""
 
+import os
+import pwd
+import re
 import signal
 import socket
 import subprocess
@@ -221,4 +224,22 @@ def without_registry(d):
             check(names == ["a", "b0", "b1", "b2"], names)
 
 
-CASES = [boxes_refused, boxes, deployments_refused, locator_away, locator_silent, locator_late, mixed, without_registry]
+def documented(d):
+    """The XML of docs/storm.md, with one node in place of three."""
+    with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../../docs/storm.md")) as f:
+        text = re.search(r"```xml\n(.*?)```", f.read(), re.S).group(1)
+    with Grid("moulin") as g:
+        text = re.sub(r"node[23]\"", "node1\"", text).replace(
+            'exe="moulin"', 'exe="%s" user="%s"' % (MOULIN, pwd.getpwuid(os.getuid()).pw_name))
+        with open(g.path("topics.xml"), "w") as f:
+            f.write(text)
+        run = subprocess.run(["icegridadmin", "--Ice.Default.Locator=" + g.locator(), "-u", "a", "-p", "b", "-e",
+                              "application add " + g.path("topics.xml")], capture_output=True, text=True, timeout=60)
+        check(run.returncode == 0, run.stderr)
+        check(g.tool("Topics", "create a").stderr == "", "a topic")
+        check(g.await_group("Topics") == 3, "3 leads")
+        topic = str(g.manager("Topics").retrieve("a"))
+        check(topic == "Topics/topic.a -t -e 1.1 @ Topics.TopicManager", topic)
+
+
+CASES = [documented, boxes_refused, boxes, deployments_refused, locator_away, locator_silent, locator_late, mixed, without_registry]
