@@ -170,7 +170,8 @@ static int take_arguments(struct box_reader *r, struct storm_box_service *s, str
         if (is_option_of(s->name, argv[i]))
             rc = take_option(r, s->props, argv[i], origin);
         else
-            ir_properties_warn(s->props, "property `%s': `%s' is no option of the service, and left out", r->key, argv[i]);
+            ir_properties_warn(s->props, "property `%s': `%s' is no option of the service, and left out", r->key,
+                               argv[i]);
     }
     return rc;
 }
@@ -183,10 +184,11 @@ static int read_service(struct box_reader *r, struct storm_box_service *s)
     if (n < 0)
         return bad_quote(r->err, n, r->key);
     if (n == 0 || !is_icestorm(words[0].p))
-        return ib_err_set(r->err, IB_ECONFIG,
-                          "property `%s' (%s): only IceStorm services run here (IceStormService:createIceStorm), `%s' needs "
-                          "icebox",
-                          r->key, ir_properties_origin(r->props, r->key), n ? words[0].p : "");
+        return ib_err_set(
+            r->err, IB_ECONFIG,
+            "property `%s' (%s): only IceStorm services run here (IceStormService:createIceStorm), `%s' needs "
+            "icebox",
+            r->key, ir_properties_origin(r->props, r->key), n ? words[0].p : "");
     s->props = new_properties(r, s->name);
     return s->props ? take_arguments(r, s, words, n) : out_of_memory(r->err);
 }

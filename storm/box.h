@@ -21,13 +21,14 @@ struct storm_box {
     struct ib_str bundle; /* of IceBox: printed when all of them run; empty: nothing is */
 };
 
-/* Options of argv that belong to one of IceBox's services (--<service>.X=Y) are taken out of it. To be ended in any case. */
+/* Options of argv that belong to one of IceBox's services (--<service>.X=Y) are taken out of it. To be ended in any
+ * case. */
 int storm_box_read(struct storm_box *b, const struct ir_properties *props, int *argc, char **argv,
                    struct ib_err *err) IB_MUST_CHECK;
 void storm_box_fini(struct storm_box *b);
 
-/* The facet IceBox.ServiceManager of the process's admin object (box_servant.c): which services run. They run as long as the
-   process does. box is borrowed. */
+/* The facet IceBox.ServiceManager of the process's admin object (box_servant.c): which services run. They run as long
+   as the process does. box is borrowed. */
 struct storm_box_manager {
     struct ir_servant servant;
     const struct storm_box *box;

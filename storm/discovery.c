@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The replicas of a group that IceGrid deploys: without Nodes.* in the configuration the locator is asked for them at the
-   start, so the group is what is deployed then (icestorm 9.3). Each adapter id `<instance><id>.TopicManager' is one
+/* The replicas of a group that IceGrid deploys: without Nodes.* in the configuration the locator is asked for them at
+   the start, so the group is what is deployed then (icestorm 9.3). Each adapter id `<instance><id>.TopicManager' is one
    replica, whose node is found at `<instance><id>.Node'. */
 #include <limits.h>
 #include <stdio.h>
@@ -122,8 +122,7 @@ static const struct Ice_ObjectProxySeq *find_replicas(struct search *x)
                    query->ret ? "out of memory" : INCORRECT "the locator has no query object");
         return NULL;
     }
-    const struct IceGrid_Query_findAllReplicas_out *out =
-        ask(x, query->ret, &IceGrid_Query_findAllReplicas_op, &in);
+    const struct IceGrid_Query_findAllReplicas_out *out = ask(x, query->ret, &IceGrid_Query_findAllReplicas_op, &in);
     return out ? &out->ret : NULL;
 }
 
@@ -174,11 +173,11 @@ static int add_replica(struct search *x, const struct iw_proxy *manager)
                           x->name, (int)adapter.n, adapter.n ? adapter.p : "", cfg->instance.p, manager_suffix,
                           cfg->service.p);
     if (node.id == cfg->node_id && !ib_str_eq(adapter, cfg->manager_id))
-        return ib_err_set(x->err, IB_ECONFIG,
-                          INCORRECT "the replica %d of `%s' has the adapter `%.*s', while `%s.TopicManager.AdapterId' is "
-                                    "`%s': correct it or `%s.NodeId'",
-                          node.id, x->name, (int)adapter.n, adapter.p, cfg->service.p, cfg->manager_id.p,
-                          cfg->service.p);
+        return ib_err_set(
+            x->err, IB_ECONFIG,
+            INCORRECT "the replica %d of `%s' has the adapter `%.*s', while `%s.TopicManager.AdapterId' is "
+                      "`%s': correct it or `%s.NodeId'",
+            node.id, x->name, (int)adapter.n, adapter.p, cfg->service.p, cfg->manager_id.p, cfg->service.p);
     struct iw_proxy prx = *manager;
     prx.id = (struct iw_identity){ib_arena_printf(&x->arena, "node%d", node.id), cfg->instance};
     prx.adapter_id = ib_arena_printf(&x->arena, "%.*s%s", (int)n, adapter.p, node_suffix);
@@ -194,8 +193,9 @@ static int check(const struct search *x)
         there = there || cfg->nodes[i].id == cfg->node_id;
     if (!there)
         return ib_err_set(x->err, IB_ECONFIG,
-                          INCORRECT "`%s' has no adapter `%s' among its replicas (%zu): put the adapter into the replica "
-                                    "group whose object that is",
+                          INCORRECT
+                          "`%s' has no adapter `%s' among its replicas (%zu): put the adapter into the replica "
+                          "group whose object that is",
                           x->name, cfg->manager_id.p, cfg->n_nodes);
     if (cfg->n_nodes < 3)
         return ib_err_set(x->err, IB_ECONFIG,
@@ -206,10 +206,8 @@ static int check(const struct search *x)
 
 int storm_discover(struct storm *s, struct ib_err *err)
 {
-    struct search x = {.s = s,
-                       .err = err,
-                       .until = ib_clock_ms() + SEARCH_MS,
-                       .manager = {IB_STR("TopicManager"), s->cfg.instance}};
+    struct search x = {
+        .s = s, .err = err, .until = ib_clock_ms() + SEARCH_MS, .manager = {IB_STR("TopicManager"), s->cfg.instance}};
     int rc = 0;
     if (s->cfg.node_id < 0 || s->cfg.n_nodes)
         return 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The role: the services that the configuration names (box.h), one after another, each with its own prefix of properties.
-   They share the runtime of the process, or have one each when they are IceBox's. */
+/* The role: the services that the configuration names (box.h), one after another, each with its own prefix of
+   properties. They share the runtime of the process, or have one each when they are IceBox's. */
 #include <stdio.h>
 #include <stdlib.h>
 

@@ -30,7 +30,8 @@ static const struct facet {
 static int wanted(struct ir_admin *admin, const char *name, bool *yes, struct ib_err *err)
 {
     struct ib_str *list;
-    int n = ir_properties_list(ir_runtime_properties(ir_adapter_runtime(admin->adapter)), "Ice.Admin.Facets", &admin->arena, &list);
+    int n = ir_properties_list(ir_runtime_properties(ir_adapter_runtime(admin->adapter)), "Ice.Admin.Facets",
+                               &admin->arena, &list);
 
     if (n < 0)
         return ib_err_set(err, n, "property Ice.Admin.Facets: unbalanced quote or out of memory");

@@ -19,7 +19,8 @@ static struct ir_properties *properties(const char *const *pairs)
 }
 
 /* Reads the configuration with one option on the command line; the names in their order, with blanks between them. */
-static int read_box(struct storm_box *box, const char *const *pairs, const char *option, char *names, struct ib_err *err)
+static int read_box(struct storm_box *box, const char *const *pairs, const char *option, char *names,
+                    struct ib_err *err)
 {
     char program[] = "storm", extra[100];
     char *argv[] = {program, extra, NULL};
@@ -49,7 +50,10 @@ static void names_and_order(void **state)
         {{"Moulin.Storm.Services", "b", "IceBox.Service.A", "junk"}, "--b.X=1", "b (left)", false},
         {{"IceBox.Service.B", ENTRY, "IceBox.Service.A", ENTRY}, NULL, "A B", true},
         {{"IceBox.Service.B", ENTRY, "IceBox.Service.A", ENTRY, "IceBox.LoadOrder", "B"}, "--A.X", "B A (taken)", true},
-        {{"IceBox.Service.C", ENTRY, "IceBox.Service.A", ENTRY, "IceBox.LoadOrder", "C, A C"}, "--AX", "C A (left)", true},
+        {{"IceBox.Service.C", ENTRY, "IceBox.Service.A", ENTRY, "IceBox.LoadOrder", "C, A C"},
+         "--AX",
+         "C A (left)",
+         true},
         {{"IceBox.Service.A", "IceStormService:createIceStorm"}, "--A=1", "A (left)", true},
         {{"IceBox.Service.A.B", "/lib:x/IceStormService,3.7:createIceStorm"}, "--A.B.C=1", "A.B (taken)", true},
     };
@@ -98,10 +102,22 @@ static void precedence(void **state)
     assert_true(fd >= 0);
     assert_true(dprintf(fd, "A.File=file\nA.Entry=file\nA.Line=file\n") > 0);
     close(fd);
-    snprintf(entry, sizeof entry, ENTRY " '--Ice.Config=%s' \"--A.Entry=of the entry\" --A.Line=entry --A.Flag stray", path);
+    snprintf(entry, sizeof entry, ENTRY " '--Ice.Config=%s' \"--A.Entry=of the entry\" --A.Line=entry --A.Flag stray",
+             path);
     for (int inherit = 0; inherit < 2; inherit++) {
-        const char *const pairs[] = {"IceBox.Service.A", entry, "A.File", "box", "A.Box", "box", "Ice.ProgramName", "p",
-                                     "Ice.Admin.Endpoints", "tcp", "IceBox.InheritProperties", inherit ? "1" : "0", NULL};
+        const char *const pairs[] = {"IceBox.Service.A",
+                                     entry,
+                                     "A.File",
+                                     "box",
+                                     "A.Box",
+                                     "box",
+                                     "Ice.ProgramName",
+                                     "p",
+                                     "Ice.Admin.Endpoints",
+                                     "tcp",
+                                     "IceBox.InheritProperties",
+                                     inherit ? "1" : "0",
+                                     NULL};
         struct storm_box box;
         struct ib_err err = {0};
         assert_int_equal(read_box(&box, pairs, "--A.Line=line", names, &err), 0);
