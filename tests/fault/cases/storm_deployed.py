@@ -3,7 +3,6 @@
 replicas do not find each other; a locator that is away, silent, or comes late; a group of both kinds; no registry."""
 
 import os
-import pwd
 import re
 import signal
 import socket
@@ -13,7 +12,7 @@ import time
 from lib import descriptors as dd
 from lib import topics
 from lib.deployment import MOULIN
-from lib.storm_grid import IDS, Grid
+from lib.storm_grid import IDS, USER, WATCHED, Grid
 
 import IceStorm
 
@@ -230,7 +229,8 @@ def documented(d):
         text = re.search(r"```xml\n(.*?)```", f.read(), re.S).group(1)
     with Grid("moulin") as g:
         text = re.sub(r"node[23]\"", "node1\"", text).replace(
-            'exe="moulin"', 'exe="%s" user="%s"' % (MOULIN, pwd.getpwuid(os.getuid()).pw_name))
+            'exe="moulin"', 'exe="/usr/bin/python3" user="%s"' % USER).replace(
+            "<option>storm", "<option>%s</option><option>%s</option><option>storm" % (WATCHED, MOULIN))
         with open(g.path("topics.xml"), "w") as f:
             f.write(text)
         run = subprocess.run(["icegridadmin", "--Ice.Default.Locator=" + g.locator(), "-u", "a", "-p", "b", "-e",

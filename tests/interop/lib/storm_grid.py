@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """IceStorm as IceGrid deploys it: from the templates that come with ZeroC's registry, on ZeroC's node. For ours only the
-program and its option are others; the user is set for all, so that nobody else has to reach the files of a test."""
+program and its option are others. For both the user is set, so that nobody else has to reach the files of a test, and
+the program started so that it does not outlive it."""
 
 import os
 import pwd
@@ -16,6 +17,8 @@ from .process import Failure, wait_until
 import IceStorm
 
 TEMPLATES = "/usr/share/ice/templates.xml"
+WATCHED = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lives_with_parent.py"))
+USER = pwd.getpwuid(os.getuid()).pw_name
 IDS = (1, 2, 3)
 GROUPS = {"topic-manager-replica-group": "TMG", "publish-replica-group": "PubG"}
 
@@ -50,9 +53,9 @@ class Grid(Deployment):
         servers = {name: shipped.serverTemplates[name] for name in names}
         for template in servers.values():
             box = template.descriptor
-            box.user = pwd.getpwuid(os.getuid()).pw_name
-            if flavour == "moulin":
-                box.exe, box.options = MOULIN, ["storm"]
+            box.user = USER
+            box.options = [WATCHED, MOULIN, "storm"] if flavour == "moulin" else [WATCHED, box.exe]
+            box.exe = "/usr/bin/python3"
         return {"serverTemplates": servers, "serviceTemplates": {name: shipped.serviceTemplates[name] for name in names}}
 
     def deploy(self, name, instances, groups=(), flavour=None):
