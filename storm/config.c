@@ -175,7 +175,30 @@ static int read_election(struct reader *r)
     return rc;
 }
 
-static int check_nodes(struct reader *r)
+/* Without a list of nodes: what IceGrid sets, and needs to be asked for them. */
+static int check_deployment(struct reader *r)
+{
+    static const char manager[] = ".TopicManager", node[] = ".Node";
+    const struct storm_config *cfg = r->cfg;
+    const char *other = ir_properties_get(r->props, own_key(r, "Node.AdapterId"));
+    if (!cfg->manager_id.n || !*other)
+        return ib_err_set(r->err, IB_ECONFIG,
+                          "IceGrid deployment is incorrect: property `%s.%s.AdapterId' is not set: give the adapter "
+                          "`%s.%s' an id, or list the replicas as `%s.Nodes.<id>'",
+                          cfg->service.p, cfg->manager_id.n ? "Node" : "TopicManager", cfg->service.p,
+                          cfg->manager_id.n ? "Node" : "TopicManager", cfg->service.p);
+    const char *at = strstr(cfg->manager_id.p, manager);
+    size_t n = at ? (size_t)(at - cfg->manager_id.p) : 0;
+    if (!at || strncmp(other, cfg->manager_id.p, n) != 0 || strncmp(other + n, node, sizeof node - 1) != 0 ||
+        strcmp(other + n + sizeof node - 1, at + sizeof manager - 1) != 0)
+        return ib_err_set(r->err, IB_ECONFIG,
+                          "IceGrid deployment is incorrect: `%s.Node.AdapterId' is `%s', `%s.TopicManager.AdapterId' "
+                          "`%s': they have to be the same but for `.Node' and `.TopicManager'",
+                          cfg->service.p, other, cfg->service.p, cfg->manager_id.p);
+    return 0;
+}
+
+static int check_listed(struct reader *r)
 {
     const struct storm_config *cfg = r->cfg;
     bool there = false;
@@ -193,6 +216,16 @@ static int check_nodes(struct reader *r)
     if (!there)
         return ib_err_set(r->err, IB_ECONFIG, "property `%s.NodeId': there is no `%s.Nodes.%d'", cfg->service.p,
                           cfg->service.p, cfg->node_id);
+    return 0;
+}
+
+static int check_nodes(struct reader *r)
+{
+    const struct storm_config *cfg = r->cfg;
+    bool by_grid = cfg->manager_id.n || *ir_properties_get(r->props, own_key(r, "Node.AdapterId"));
+    int rc = cfg->n_nodes || !by_grid ? check_listed(r) : check_deployment(r);
+    if (rc)
+        return rc;
     if (!*ir_properties_get(r->props, own_key(r, "Node.Endpoints")))
         return ib_err_set(r->err, IB_ECONFIG,
                           "property `%s' is not set: it says where the other replicas find this one", r->key);
@@ -215,7 +248,7 @@ static int read_replicas(struct reader *r, struct ib_arena *arena)
     int rc = n.rc ? n.rc : read_election(r);
     if (!rc)
         rc = check_nodes(r);
-    if (*ir_properties_get(r->props, own_key(r, "TopicManager.AdapterId")))
+    if (cfg->manager_id.n)
         return rc;
     cfg->manager_endpoints =
         ib_arena_strz(arena, ir_properties_get(r->props, own_key(r, "ReplicatedTopicManagerEndpoints")));
@@ -230,8 +263,9 @@ static int read_texts(struct reader *r, struct ib_arena *arena)
 {
     struct storm_config *cfg = r->cfg;
     cfg->instance = ib_arena_strz(arena, ir_properties_get_or(r->props, find_key(r, "InstanceName"), "IceStorm"));
+    cfg->manager_id = ib_arena_strz(arena, ir_properties_get(r->props, own_key(r, "TopicManager.AdapterId")));
     cfg->publish_id = ib_arena_strz(arena, ir_properties_get(r->props, own_key(r, "Publish.AdapterId")));
-    if (!cfg->instance.p || !cfg->publish_id.p)
+    if (!cfg->instance.p || !cfg->manager_id.p || !cfg->publish_id.p)
         return ib_err_set(r->err, IB_ENOMEM, "out of memory");
     const char *policy = ir_properties_get(r->props, find_key(r, "Send.QueueSizeMaxPolicy"));
     cfg->drop_oldest = strcmp(policy, "DropEvents") == 0;

@@ -15,13 +15,13 @@ enum storm_trace { STORM_TRACE_MANAGER, STORM_TRACE_TOPIC, STORM_TRACE_SUBSCRIBE
 
 struct storm_node {
     int id;
-    struct ib_str proxy; /* as configured */
+    struct ib_str proxy; /* as configured, or found */
 };
 
 struct storm_config {
     struct ib_str service; /* prefix of the properties */
     struct ib_str instance; /* category of the identities */
-    struct ib_str publish_id; /* adapter id of this very service's publishers; empty without */
+    struct ib_str manager_id, publish_id; /* ids of this very service's adapters; empty without */
     bool transient; /* nothing is kept */
     struct ib_str path; /* of the database; exists */
     size_t map_size; /* bytes */
@@ -35,7 +35,7 @@ struct storm_config {
     int trace[STORM_TRACE_MAX];
     int node_id; /* -1: there are no replicas */
     struct storm_node *nodes; /* ascending */
-    size_t n_nodes;
+    size_t n_nodes; /* 0 of a replica: the locator knows them (discovery.c) */
     int master_s, election_s, response_s; /* timeouts of the election */
     bool force; /* the operator vouches for the databases of a majority */
     int wait_s; /* how long a request waits for the group to be active; 0: as long as its client does */

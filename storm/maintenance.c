@@ -7,6 +7,7 @@
 
 #include <moulin/store/commands.h>
 
+#include "box.h"
 #include "change.h"
 #include "export.h"
 #include "storm.h"
@@ -52,24 +53,32 @@ static const char *take_service(int *argc, char **argv)
 }
 
 /* The database of the one service, or of the one that was named. */
-static int find_database(const struct ir_properties *props, const char *service, char *dir, size_t cap,
-                         struct ib_err *err)
+static int choose(const struct storm_box *box, const struct ir_properties *props, const char *service, char *dir,
+                  size_t cap, struct ib_err *err)
 {
-    struct ib_arena arena;
-    struct ib_str *names;
     char key[300];
-    ib_arena_init(&arena, 0);
-    int n = ir_properties_list(props, "Moulin.Storm.Services", &arena, &names), rc = n < 0 ? n : 0;
-    if (!service && n > 1)
-        rc = ib_err_set(err, IB_EINVAL, "there are several services: say which one with --service=NAME");
-    else if (rc)
-        ib_err_set(err, rc, "property `Moulin.Storm.Services' has an unbalanced quote");
-    if (!rc) {
-        const char *name = service ? service : n ? ib_cstr(names[0]) : "IceStorm";
-        snprintf(key, sizeof key, "%s.LMDB.Path", name);
-        snprintf(dir, cap, "%s", ir_properties_get_or(props, key, name));
-    }
-    ib_arena_fini(&arena);
+    size_t i = 0;
+    if (!service && box->n > 1)
+        return ib_err_set(err, IB_EINVAL, "there are several services: say which one with --service=NAME");
+    while (service && i < box->n && !ib_str_is(box->v[i].name, service))
+        i++;
+    if (i == box->n && box->boxed)
+        return ib_err_set(err, IB_EINVAL, "there is no `IceBox.Service.%s'", service);
+    const char *name = service ? service : box->v[0].name.p;
+    const struct ir_properties *own = i < box->n && box->v[i].props ? box->v[i].props : props;
+    snprintf(key, sizeof key, "%s.LMDB.Path", name);
+    snprintf(dir, cap, "%s", ir_properties_get_or(own, key, name));
+    return 0;
+}
+
+static int find_database(const struct ir_properties *props, const char *service, int *argc, char **argv, char *dir,
+                         size_t cap, struct ib_err *err)
+{
+    struct storm_box box;
+    int rc = storm_box_read(&box, props, argc, argv, err);
+    if (!rc)
+        rc = choose(&box, props, service, dir, cap, err);
+    storm_box_fini(&box);
     return rc;
 }
 
@@ -78,7 +87,7 @@ static int locate(int *argc, char **argv, char *dir, size_t cap, struct ib_err *
     struct ir_properties *props = ir_properties_new();
     int rc = props ? ir_properties_from_args(props, argc, argv, err) : ib_err_set(err, IB_ENOMEM, "out of memory");
     if (!rc)
-        rc = find_database(props, take_service(argc, argv), dir, cap, err);
+        rc = find_database(props, take_service(argc, argv), argc, argv, dir, cap, err);
     ir_properties_free(props);
     return rc;
 }

@@ -12,6 +12,15 @@ static struct iw_proxy *manager_proxy(const struct storm *s, struct ib_arena *ar
     return ir_adapter_proxy(s->manager, &id, arena);
 }
 
+struct iw_proxy *storm_own_proxy(struct ir_adapter *a, struct ib_str adapter_id, const struct iw_identity *id,
+                                 struct ib_arena *arena)
+{
+    struct iw_proxy *prx = ir_adapter_proxy(a, id, arena);
+    if (prx && prx->adapter_id.n)
+        prx->adapter_id = adapter_id;
+    return prx;
+}
+
 static void fail_nomem(struct ir_request *rq)
 {
     ir_request_fail(rq, IR_UNKNOWN, "out of memory");

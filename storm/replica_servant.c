@@ -138,7 +138,7 @@ static void query(void *self, struct ir_request *rq, const struct IceStormElecti
         .ret = {.id = r->storm->cfg.node_id,
                 .coord = r->members[r->e.coord].id,
                 .group = ib_str(r->e.group),
-                .replica = ir_adapter_direct_proxy(r->storm->manager, &manager, arena),
+                .replica = storm_own_proxy(r->storm->manager, r->storm->cfg.manager_id, &manager, arena),
                 .state = states[r->e.state],
                 .up = {.v = IB_ARENA_ARRAY(arena, ELECTION_NODES_MAX, struct IceStormElection_GroupInfo)},
                 .max = r->e.max}};

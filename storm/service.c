@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One service's life: configuration, database, adapters, activation, end. Owns everything in struct storm. */
-#include <stdio.h>
 #include <stdlib.h>
 
 #include <moulin/base/log.h>
-#include <moulin/rpc/service.h>
 #include <moulin/store/store.h>
 
 #include "change.h"
 #include "replica.h"
 #include "storm.h"
+
+#define ROUND_MS 100
 
 static struct ir_adapter *make_adapter(struct storm *s, const char *name, struct ib_err *err)
 {
@@ -21,28 +21,25 @@ static struct ir_adapter *make_adapter(struct storm *s, const char *name, struct
     return ir_adapter_new(s->rt, full.p, err);
 }
 
-static void give_up(struct storm *s, const char *adapter, const char *text)
+static void give_up(struct storm *s, const char *adapter, int code, const char *text)
 {
-    ib_log_error(s->log, "%s.%s: cannot activate the adapter: %s", s->cfg.service.p, adapter, text);
-    ir_service_quit(s->loop);
+    ib_err_set(&s->failure, code, "%s.%s: cannot activate the adapter: %s", s->cfg.service.p, adapter, text);
+    s->settled = true;
 }
 
 static void on_publish_active(void *arg, int code, const char *text)
 {
     struct storm *s = arg;
-    if (code) {
-        give_up(s, "Publish", text);
-        return;
-    }
-    printf("%s ready\n", s->cfg.service.p);
-    fflush(stdout);
+    if (code)
+        give_up(s, "Publish", code, text);
+    s->settled = true;
 }
 
 static void on_manager_active(void *arg, int code, const char *text)
 {
     struct storm *s = arg;
     if (code)
-        give_up(s, "TopicManager", text);
+        give_up(s, "TopicManager", code, text);
     else if (!s->stopping)
         ir_adapter_activate(s->publish, on_publish_active, s);
 }
@@ -52,7 +49,7 @@ static void on_node_active(void *arg, int code, const char *text)
 {
     struct storm *s = arg;
     if (code) {
-        give_up(s, "Node", text);
+        give_up(s, "Node", code, text);
     } else if (!s->stopping) {
         storm_replica_start(s->replica);
         ir_adapter_activate(s->manager, on_manager_active, s);
@@ -62,6 +59,8 @@ static void on_node_active(void *arg, int code, const char *text)
 static int start(struct storm *s, const char *service, struct ib_err *err)
 {
     int rc = storm_config_read(&s->cfg, service, ir_runtime_properties(s->rt), s->log, &s->arena, err);
+    if (!rc)
+        rc = storm_discover(s, err);
     if (rc)
         return rc;
     s->changes = storm_changes_new(s);
@@ -112,6 +111,13 @@ struct storm *storm_new(struct ic_loop *loop, struct ir_runtime *rt, const struc
         return s;
     storm_free(s);
     return NULL;
+}
+
+int storm_await(struct storm *s, struct ib_err *err)
+{
+    while (!s->settled)
+        (void)ic_loop_run_once(s->loop, ROUND_MS);
+    return s->failure.code ? ib_err_set(err, s->failure.code, "%s", s->failure.text) : 0;
 }
 
 /* What waits for its time leaves now. What twoway subscribers have not taken is given up. */

@@ -48,19 +48,31 @@ struct storm {
     struct storm_topic **topics; /* owns; sorted by name */
     size_t n_topics, topics_cap;
     struct ib_list links; /* struct storm_linking: links being made */
+    bool settled; /* its start has ended, well or not */
+    struct ib_err failure; /* of the start */
     bool stopping;
 };
 
 /* --- service.c --- */
 
-/* Opens the database, makes the adapters, loads, activates. */
+/* Opens the database, makes the adapters, loads, begins to activate. The loop may run meanwhile. */
 struct storm *storm_new(struct ic_loop *loop, struct ir_runtime *rt, const struct storm_metrics *metrics,
                         const char *service, struct ib_err *err);
+int storm_await(struct storm *s, struct ib_err *err) IB_MUST_CHECK; /* the end of the start; the loop runs until then */
 void storm_stop(struct storm *s); /* nothing waits any more: requests are answered, batches leave */
 bool storm_is_idle(const struct storm *s); /* no oneway or batch is on its way */
 void storm_free(struct storm *s);
 
+/* --- discovery.c --- */
+
+/* The nodes of a replica for which none are listed: the locator is asked, the loop runs until it has answered. */
+int storm_discover(struct storm *s, struct ib_err *err) IB_MUST_CHECK;
+
 /* --- manager.c --- */
+
+/* Of an object of this very service, through a locator by the adapter's own id (it may be in a replica group). */
+struct iw_proxy *storm_own_proxy(struct ir_adapter *a, struct ib_str adapter_id, const struct iw_identity *id,
+                                 struct ib_arena *arena);
 
 int storm_manager_add(struct storm *s, struct ib_err *err) IB_MUST_CHECK; /* the manager's and the finder's objects */
 

@@ -62,15 +62,12 @@ static void get_non_replicated_publisher(void *self, struct ir_request *rq,
 {
     const struct storm_topic *t = self;
     (void)in;
-    struct iw_proxy *prx = ir_adapter_proxy(t->storm->publish, &t->publisher_id, ir_request_arena(rq));
-    if (!prx) {
+    const struct IceStorm_Topic_getNonReplicatedPublisher_out out = {
+        .ret = storm_own_proxy(t->storm->publish, t->storm->cfg.publish_id, &t->publisher_id, ir_request_arena(rq))};
+    if (out.ret)
+        IceStorm_Topic_getNonReplicatedPublisher_reply(rq, &out);
+    else
         fail_nomem(rq);
-        return;
-    }
-    if (prx->adapter_id.n)
-        prx->adapter_id = t->storm->cfg.publish_id;
-    const struct IceStorm_Topic_getNonReplicatedPublisher_out out = {.ret = prx};
-    IceStorm_Topic_getNonReplicatedPublisher_reply(rq, &out);
 }
 
 static void get_link_proxy(void *self, struct ir_request *rq, const struct IceStorm_TopicInternal_getLinkProxy_in *in)

@@ -26,11 +26,12 @@ static const struct facet {
     [IR_FACET_METRICS] = {"Metrics", &IceMX_MetricsAdmin_iface, &ir_facet_metrics},
 };
 
-/* Ice.Admin.Facets: empty means all. */
+/* Ice.Admin.Facets of whom the object belongs to: empty means all. */
 static int wanted(struct ir_admin *admin, const char *name, bool *yes, struct ib_err *err)
 {
     struct ib_str *list;
-    int n = ir_properties_list(ir_runtime_properties(admin->rt), "Ice.Admin.Facets", &admin->arena, &list);
+    int n = ir_properties_list(ir_runtime_properties(ir_adapter_runtime(admin->adapter)), "Ice.Admin.Facets",
+                               &admin->arena, &list);
 
     if (n < 0)
         return ib_err_set(err, n, "property Ice.Admin.Facets: unbalanced quote or out of memory");
@@ -91,10 +92,17 @@ static int add_facets(struct ir_admin *admin, struct ib_err *err)
     int rc = 0;
 
     for (size_t i = 0; rc == 0 && i < IR_FACET_MAX; i++) {
+        struct ib_str name = ib_arena_printf(&admin->arena, "%s%s", ib_cstr(admin->prefix), facets[i].name);
+        bool added = false;
+
         admin->servants[i] = (struct ir_servant){.iface = facets[i].iface, .vtable = facets[i].vtable, .self = admin};
-        rc = add_facet(admin, facets[i].name, &admin->servants[i], &admin->added[i], err);
+        if (name.p == NULL)
+            return ib_err_set(err, IB_ENOMEM, "out of memory");
+        if (i != IR_FACET_PROCESS || admin->prefix.n == 0)
+            rc = add_facet(admin, name.p, &admin->servants[i], &added, err);
+        admin->added[i] = added ? name.p : NULL;
     }
-    if (rc == 0 && admin->added[IR_FACET_METRICS]) {
+    if (rc == 0 && admin->added[IR_FACET_METRICS] != NULL) {
         ir_admin_join(admin->rt);
     }
     return rc;
@@ -112,27 +120,42 @@ static int init(struct ir_admin *admin, const struct iw_identity *id, struct ib_
     return add_facets(admin, err);
 }
 
-int ir_admin_create_on(struct ir_runtime *rt, struct ir_adapter *a, const struct iw_identity *id,
-                       void (*on_shutdown)(void *arg), void *arg, struct ir_admin **out, struct ib_err *err)
+static int create(const struct ir_admin *model, const struct iw_identity *id, const char *prefix, struct ir_admin **out,
+                  struct ib_err *err)
 {
     struct ir_admin *admin = calloc(1, sizeof(*admin));
     int rc;
 
     if (admin == NULL)
         return ib_err_set(err, IB_ENOMEM, "out of memory");
+    *admin = *model;
     ib_arena_init(&admin->arena, 0);
-    admin->rt = rt;
-    admin->adapter = a;
-    admin->on_shutdown = on_shutdown;
-    admin->arg = arg;
+    admin->prefix = ib_arena_strz(&admin->arena, prefix);
     admin->logger = ir_facet_logger_new(admin);
-    rc = admin->logger != NULL ? init(admin, id, err) : ib_err_set(err, IB_ENOMEM, "out of memory");
+    rc = admin->logger != NULL && admin->prefix.p != NULL ? init(admin, id, err)
+                                                          : ib_err_set(err, IB_ENOMEM, "out of memory");
     if (rc != 0) {
         ir_admin_free(admin);
         return rc;
     }
     *out = admin;
     return 0;
+}
+
+int ir_admin_create_on(struct ir_runtime *rt, struct ir_adapter *a, const struct iw_identity *id,
+                       void (*on_shutdown)(void *arg), void *arg, struct ir_admin **out, struct ib_err *err)
+{
+    const struct ir_admin model = {.rt = rt, .adapter = a, .on_shutdown = on_shutdown, .arg = arg};
+
+    return create(&model, id, "", out, err);
+}
+
+int ir_admin_create_below(struct ir_admin *host, struct ir_runtime *rt, const char *prefix, struct ir_admin **out,
+                          struct ib_err *err)
+{
+    const struct ir_admin model = {.rt = rt, .adapter = host->adapter};
+
+    return create(&model, &host->id, prefix, out, err);
 }
 
 /* The locator registry answered, or did not: either way the process goes on. */
@@ -194,8 +217,8 @@ static void register_process(struct ir_admin *admin)
     }
 }
 
-int ir_admin_create(struct ir_runtime *rt, void (*on_shutdown)(void *arg), void *arg, struct ir_admin **out,
-                    struct ib_err *err)
+int ir_admin_prepare(struct ir_runtime *rt, void (*on_shutdown)(void *arg), void *arg, struct ir_admin **out,
+                     struct ib_err *err)
 {
     const struct ir_properties *p = ir_runtime_properties(rt);
     bool endpoints = *ir_properties_get(p, "Ice.Admin.Endpoints") != 0;
@@ -225,9 +248,23 @@ int ir_admin_create(struct ir_runtime *rt, void (*on_shutdown)(void *arg), void 
         return rc;
     }
     (*out)->owns_adapter = true;
-    ir_adapter_activate(a, NULL, NULL);
-    register_process(*out);
     return 0;
+}
+
+void ir_admin_open(struct ir_admin *admin)
+{
+    ir_adapter_activate(admin->adapter, NULL, NULL);
+    register_process(admin);
+}
+
+int ir_admin_create(struct ir_runtime *rt, void (*on_shutdown)(void *arg), void *arg, struct ir_admin **out,
+                    struct ib_err *err)
+{
+    int rc = ir_admin_prepare(rt, on_shutdown, arg, out, err);
+
+    if (rc == 0 && *out != NULL)
+        ir_admin_open(*out);
+    return rc;
 }
 
 void ir_admin_free(struct ir_admin *admin)
@@ -235,8 +272,8 @@ void ir_admin_free(struct ir_admin *admin)
     if (admin == NULL)
         return;
     for (size_t i = 0; i < IR_FACET_MAX; i++) {
-        if (admin->added[i])
-            ir_adapter_remove(admin->adapter, &admin->id, facets[i].name);
+        if (admin->added[i] != NULL)
+            ir_adapter_remove(admin->adapter, &admin->id, admin->added[i]);
     }
     while (admin->aliases != NULL) {
         struct ir_admin_alias *alias = admin->aliases;

@@ -16,7 +16,7 @@ struct ir_admin_alias {
 
 struct ir_admin {
     struct ir_runtime *rt;
-    struct ir_adapter *adapter; /* the adapter it is on */
+    struct ir_adapter *adapter; /* the adapter it is on, of another runtime when it is below another's object */
     bool owns_adapter;
     struct ib_arena arena; /* of id and proxy */
     struct iw_identity id;
@@ -24,7 +24,8 @@ struct ir_admin {
     void (*on_shutdown)(void *arg);
     void *arg;
     struct ir_servant servants[IR_FACET_MAX];
-    bool added[IR_FACET_MAX];
+    struct ib_str prefix; /* of the facets' names */
+    const char *added[IR_FACET_MAX]; /* their names in the arena; NULL: it is not there */
     struct ir_admin_alias *aliases; /* owns */
     struct ir_facet_logger *logger; /* owns */
     struct ir_admin_peers peers; /* n 0: it speaks for its own runtime only */

@@ -243,16 +243,27 @@ int ir_properties_int_or(const struct ir_properties *p, struct ib_log *log, cons
     return v;
 }
 
-int ir_properties_list(const struct ir_properties *p, const char *key, struct ib_arena *arena, struct ib_str **list)
+static int split(const struct ir_properties *p, const char *key, const char *delims, struct ib_arena *arena,
+                 struct ib_str **list)
 {
     size_t n = 0;
     int rc;
 
     *list = NULL;
-    rc = ir_split(ib_str(ir_properties_get(p, key)), ", \t\r\n", arena, list, &n);
+    rc = ir_split(ib_str(ir_properties_get(p, key)), delims, arena, list, &n);
     if (rc == IB_EINVAL)
         return IB_ECONFIG;
     return rc != 0 ? rc : (int)n;
+}
+
+int ir_properties_list(const struct ir_properties *p, const char *key, struct ib_arena *arena, struct ib_str **list)
+{
+    return split(p, key, ", \t\r\n", arena, list);
+}
+
+int ir_properties_words(const struct ir_properties *p, const char *key, struct ib_arena *arena, struct ib_str **list)
+{
+    return split(p, key, " \t\r\n", arena, list);
 }
 
 void ir_properties_each(const struct ir_properties *p, const char *prefix,

@@ -159,7 +159,12 @@ static void on_signal(evutil_socket_t sig, short what, void *arg)
     struct frame *f = arg;
 
     (void)what;
-    if (sig == SIGHUP) {
+    if (f->role == NULL && sig != SIGHUP) { /* it waits for something while it starts: there is nothing to stop yet */
+        signal(sig, SIG_DFL);
+        raise(sig);
+    } else if (f->role == NULL) {
+        return;
+    } else if (sig == SIGHUP) {
         if (f->state == RUNNING && ir_properties_int_or(f->props, f->log, "Ice.Nohup", 1) < 1)
             begin_stop(f);
         else if (f->state == RUNNING && f->s->reload != NULL)

@@ -10,9 +10,16 @@ struct ir_admin;
 /* Creates the admin object if Ice.Admin.Enabled says so (default: when Ice.Admin.Endpoints is set); *out NULL when disabled.
    on_shutdown is what Process::shutdown does. Registers with the locator when Ice.Admin.ServerId is set. */
 int ir_admin_create(struct ir_runtime *rt, void (*on_shutdown)(void *arg), void *arg, struct ir_admin **out, struct ib_err *err) IB_MUST_CHECK;
+/* The same, but nobody reaches it before ir_admin_open: for roles that want to be complete first. Their log is kept from
+   now on. */
+int ir_admin_prepare(struct ir_runtime *rt, void (*on_shutdown)(void *arg), void *arg, struct ir_admin **out, struct ib_err *err) IB_MUST_CHECK;
+void ir_admin_open(struct ir_admin *admin);
 /* The same facets on an adapter and identity of the role's own (IceGrid's RegistryAdmin-<name>). */
 int ir_admin_create_on(struct ir_runtime *rt, struct ir_adapter *a, const struct iw_identity *id, void (*on_shutdown)(void *arg), void *arg,
                        struct ir_admin **out, struct ib_err *err) IB_MUST_CHECK;
+/* The facets Properties, Logger and Metrics of another runtime on the same loop, as further ones of the host's object below
+   a prefix ("IceBox.Service.X."), unless the host's Ice.Admin.Facets leaves them out. To be freed before the host. */
+int ir_admin_create_below(struct ir_admin *host, struct ir_runtime *rt, const char *prefix, struct ir_admin **out, struct ib_err *err) IB_MUST_CHECK;
 void ir_admin_free(struct ir_admin *admin);
 /* A facet of the role's own, unless Ice.Admin.Facets leaves it out. The servant is borrowed until it is removed or the admin
    object freed. */

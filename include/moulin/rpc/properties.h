@@ -21,6 +21,8 @@ struct ib_log;
 int ir_properties_int_or(const struct ir_properties *p, struct ib_log *log, const char *key, int otherwise);
 /* Splits at comma and white space, honouring quotes. Returns the count; *list in the arena. IB_ECONFIG: unbalanced quote. */
 int ir_properties_list(const struct ir_properties *p, const char *key, struct ib_arena *arena, struct ib_str **list) IB_MUST_CHECK;
+/* The same, as a command line: at white space only. */
+int ir_properties_words(const struct ir_properties *p, const char *key, struct ib_arena *arena, struct ib_str **list) IB_MUST_CHECK;
 
 int ir_properties_set(struct ir_properties *p, const char *key, const char *value) IB_MUST_CHECK; /* "" removes */
 /* "FILE:LINE" or "command line" that set it; "" when the program did. For error texts. */

@@ -105,8 +105,12 @@ static void lists(void **state)
     assert_string_equal(v[2].p, "c d");
     assert_string_equal(v[3].p, "e,f");
     assert_string_equal(v[4].p, "g\"h");
+    assert_int_equal(ir_properties_words(p, "L", &arena, &v), 5);
+    assert_string_equal(v[0].p, "a,");
+    assert_string_equal(v[3].p, "e,f,,");
     assert_int_equal(ir_properties_set(p, "L", "a 'b"), 0);
     assert_int_equal(ir_properties_list(p, "L", &arena, &v), IB_ECONFIG);
+    assert_int_equal(ir_properties_words(p, "L", &arena, &v), IB_ECONFIG);
     ib_arena_fini(&arena);
     ir_properties_free(p);
 }
