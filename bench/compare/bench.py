@@ -563,6 +563,7 @@ class Bench:
             for count, disk in ((0, False), (1, False), (0, True)) if self.quick else \
                     ((0, False), (1, False), (2, False), (0, True), (2, True)):
                 attempt(self.rates, count, disk, secs, rates)
+            attempt(self.rates, 0, True, secs, rates, 64)
 
         # Lookups against `small` objects and a tenth as many adapters.
         masters = []
@@ -626,8 +627,8 @@ class Bench:
             for name, command in self.registries:
                 attempt(self.scale, name, command, size)
 
-    def rates(self, count, disk, secs, show):
-        """Registrations one after the other, with `count` slaves to pass them on to."""
+    def rates(self, count, disk, secs, show, writers=1):
+        """Registrations by so many at a time, with `count` slaves to pass them on to."""
         groups = []
         for name, command in self.registries:
             database = tempfile.mkdtemp(dir=self.root) if disk else None
@@ -636,12 +637,15 @@ class Bench:
             groups.append((name, master, self.start_slaves(name, command, master, count, disk)))
         for op in ("object",) if disk else ("object", "adapter", "application"):
             where = ["%d slaves" % count] if count or not disk else []
+            if writers > 1:
+                where.append("%d writers" % writers)
             scenario = "r3 add %s %s" % (op, " ".join(where + ["on disk"] * disk))
             progress(scenario)
             for _, (name, master, slaves) in turns(self.repeat, groups):
                 watch = ",".join(["server=%d" % master.pid] +
                                  ["slave%d=%d" % (i, s.pid) for i, s in enumerate(slaves)])
-                sample = load("registry_load", "add", locator=master.locator, op=op, secs=secs, watch=watch)
+                sample = load("registry_load", "add", locator=master.locator, op=op, secs=secs, clients=writers,
+                              watch=watch)
                 results.add(scenario, name, per_100k(sample, "server"), show)
         for _, master, slaves in groups:
             for server in slaves + [master]:

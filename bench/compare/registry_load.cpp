@@ -244,8 +244,9 @@ runAdd(const Ice::CommunicatorPtr& communicator, const Options& o, Report& r)
     auto registry = locatorOf(communicator, o)->getRegistry();
     const string op = o.str("op", "object");
     const string prefix = "add" + to_string(getpid()) + "-";
-    auto n = make_shared<int>(0);
-    ClosedLoop loop(vector<Operation>(1, [&, n](const Done& done)
+    auto n = make_shared<atomic<int>>(0);
+    const size_t clients = static_cast<size_t>(o.num("clients", 1));
+    ClosedLoop loop(vector<Operation>(clients, [&, n](const Done& done)
     {
         const string name = prefix + to_string(++*n);
         auto ok = [done]() { done(true); };
