@@ -193,6 +193,7 @@ def lifetimes(d, r):
     freed = None
     while time.monotonic() - start < 21:
         sessions["asking"].keepAlive()
+        watcher.keepAlive()
         if freed is None:
             try:
                 watcher.startUpdate()
