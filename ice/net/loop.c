@@ -6,12 +6,46 @@
 #include <errno.h>
 #include <event2/dns.h>
 #include <malloc.h>
+#include <moulin/base/clock.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <time.h>
 #include <unistd.h>
 
 #define TRIM_MIN 256 /* connections: about 4 MB with TLS */
 #define TRIM_MS 500 /* others may be about to go, too */
+
+static void linger(struct ic_loop *loop)
+{
+    int64_t us = ic_linger_due(&loop->linger, ib_clock_us());
+    if (us == 0) {
+        return;
+    }
+    if (!loop->precise) {
+        loop->precise = true;
+        (void)prctl(PR_SET_TIMERSLACK, 1000UL); /* ns; the usual 50 us would be as much again */
+    }
+    nanosleep(&(struct timespec){0, us * 1000}, NULL);
+}
+
+static void on_to_linger(void *arg)
+{
+    (void)arg;
+}
+
+void ic_loop_heard(struct ic_loop *loop, bool awaited)
+{
+    ic_linger_heard(&loop->linger, awaited);
+    if (!awaited && loop->linger.max_us) {
+        ic_loop_defer(loop, &loop->to_linger, on_to_linger, loop);
+    }
+}
+
+void ic_loop_set_linger(struct ic_loop *loop, int us)
+{
+    loop->linger.max_us = us;
+}
 
 /* Runs what was queued before this round; what is deferred meanwhile waits for the next, so sockets are never starved.
  */
@@ -33,6 +67,10 @@ static void on_round(evutil_socket_t fd, short what, void *arg)
         d->fn(d->arg);
     }
     loop->in_round = false;
+    if (loop->linger.oneways) {
+        linger(loop);
+    }
+    loop->linger.awaited = false;
 }
 
 static void on_tick(evutil_socket_t fd, short what, void *arg)

@@ -3,6 +3,8 @@
 #ifndef ICE_NET_LOOP_PRIV_H
 #define ICE_NET_LOOP_PRIV_H
 
+#include "linger.h"
+
 #include <moulin/base/block.h>
 #include <moulin/base/list.h>
 #include <moulin/net/loop.h>
@@ -21,6 +23,10 @@ struct ic_loop {
     int wake_fd;
     bool stopped, timed_out;
     bool in_round; /* what was deferred is running */
+
+    struct ic_linger linger;
+    struct ic_deferred to_linger; /* a round with oneways ends here, also when nothing else was deferred */
+    bool precise; /* the thread's sleeps are */
 
     struct ic_deferred *deferred, **deferred_tail; /* for the next round */
     struct ic_deferred *running; /* of this round */

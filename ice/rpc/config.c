@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define PAUSE_MAX 10000 /* us */
 #define UDP_MAX 65535
 #define UDP_OVERHEAD 28 /* of IP and UDP */
 
@@ -172,6 +173,8 @@ static void read_numbers(struct reader *r)
     int datagram = get_int(r, "Ice.UDP.SndSize", UDP_MAX);
     cfg->datagram_max = (size_t)(datagram < IC_HEADER_SIZE || datagram > UDP_MAX ? UDP_MAX : datagram) - UDP_OVERHEAD;
     cfg->pulse_s = get_int(r, "Moulin.Heartbeat", 0);
+    int pause = get_int(r, "Moulin.OnewayPause", 120);
+    ic_loop_set_linger(r->rt->loop, pause < 0 ? 0 : pause < PAUSE_MAX ? pause : PAUSE_MAX);
     cfg->warn_connections = get_int(r, "Ice.Warn.Connections", 0);
     cfg->warn_dispatch = get_int(r, "Ice.Warn.Dispatch", 1);
     cfg->trace_network = get_int(r, "Ice.Trace.Network", 0);

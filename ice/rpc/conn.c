@@ -104,10 +104,18 @@ static int on_requests(struct ir_conn *c, const struct ic_frame *f)
     return 0;
 }
 
+/* Oneways, one by one or in a batch, have no answer. */
+static bool is_awaited(const struct ic_frame *f)
+{
+    struct iw_in in = iw_in(f->body);
+    return f->type == IC_REPLY || (f->type == IC_REQUEST && iw_in_i32(&in) != 0);
+}
+
 static void on_frame(void *arg, struct ic_conn *net, const struct ic_frame *f)
 {
     struct ir_conn *c = arg;
     c->received = true;
+    ic_loop_heard(c->rt->loop, is_awaited(f));
     if (c->rt->cfg.trace_protocol)
         ir_trace_message(c->rt, false, f->type, f->compression, f->body, (struct ib_span){NULL, 0});
     if (f->type == IC_REPLY) {

@@ -297,6 +297,7 @@ static const char *const known[] = {
     "Moulin.Gateway.Verifiers",
     "Moulin.Heartbeat",
     "Moulin.MaxDispatches",
+    "Moulin.OnewayPause",
     "Moulin.Registry.AdminPamDirectory",
     "Moulin.Registry.AdminPamService",
     "Moulin.Registry.AdminVerifiers",

@@ -301,13 +301,66 @@ static void run_until_stop(void **state)
     assert_int_equal(late, 1);
 }
 
+/* Nobody is held up who comes after a silence, or while answers are awaited; rounds of oneways that come fast are. */
+static void lingering(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t at;
+        bool oneway, awaited;
+        int64_t lingers;
+    } rounds[] = {
+        {1000, true, false, 0}, {1079, true, false, 80}, {1160, true, false, 80}, {1200, true, true, 0},
+        {1290, true, false, 80}, {1451, true, false, 0}, {1500, false, true, 0}, {1520, true, false, 80},
+        {1590, true, false, 80}, /* a signal has cut it short */
+    };
+    struct ic_linger l = {.max_us = 80};
+    for (size_t i = 0; i < sizeof rounds / sizeof *rounds; i++) {
+        if (rounds[i].oneway)
+            ic_linger_heard(&l, false);
+        if (rounds[i].awaited)
+            ic_linger_heard(&l, true);
+        assert_int_equal(ic_linger_due(&l, rounds[i].at), rounds[i].lingers);
+        assert_false(l.oneways || l.awaited);
+    }
+    l.max_us = 0;
+    for (int i = 0; i < 3; i++) {
+        ic_linger_heard(&l, false);
+        assert_int_equal(ic_linger_due(&l, 2000), 0);
+    }
+}
+
+/* The loop does it, too: the second round of oneways takes as long as was set, one with an answer does not. */
+static void loop_lingers(void **state)
+{
+    (void)state;
+    enum { US = 10000 };
+    struct ib_err err;
+    struct ic_loop *loop = ic_loop_new(&err);
+    assert_non_null(loop);
+    ic_loop_set_linger(loop, US);
+    ic_loop_heard(loop, false);
+    assert_true(ic_loop_run_once(loop, 1000));
+    int64_t start = ib_clock_us();
+    ic_loop_heard(loop, false);
+    assert_true(ic_loop_run_once(loop, 1000));
+    assert_true(ib_clock_us() - start >= US);
+    int64_t at = loop->linger.at;
+    ic_loop_heard(loop, false);
+    ic_loop_heard(loop, true);
+    assert_true(ic_loop_run_once(loop, 1000));
+    assert_int_equal(loop->linger.at, at);
+    ic_loop_free(loop);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(timers_fire_in_order),    cmocka_unit_test(deferred),
         cmocka_unit_test(deferred_behind_sockets), cmocka_unit_test(aligned),
         cmocka_unit_test(posts_from_threads),      cmocka_unit_test(run_until_stop),
-        cmocka_unit_test(embedded_posts),
+        cmocka_unit_test(embedded_posts),          cmocka_unit_test(lingering),
+        cmocka_unit_test(loop_lingers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
