@@ -15,7 +15,7 @@ struct event_base;
 struct ic_loop *ic_loop_new(struct ib_err *err);
 void ic_loop_free(struct ic_loop *loop); /* after everything on it is gone */
 void ic_loop_run(struct ic_loop *loop); /* until ic_loop_stop */
-bool ic_loop_run_once(struct ic_loop *loop, int timeout_ms); /* for tests: one round, waits at most timeout_ms */
+bool ic_loop_run_once(struct ic_loop *loop, int timeout_ms); /* one round, waits at most timeout_ms: for what a start has to wait for */
 void ic_loop_stop(struct ic_loop *loop);
 struct event_base *ic_loop_base(struct ic_loop *loop);
 
