@@ -89,6 +89,7 @@ struct ic_conn {
     bool peer_close; /* theirs has come */
     bool ws_close_sent, ws_close_came;
     bool closing_noted;
+    uint8_t heard_in; /* the window of the loop's linger in which it was counted */
 
     uint8_t hdr_have;
     uint8_t hdr[IC_HEADER_SIZE];

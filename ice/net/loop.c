@@ -16,9 +16,19 @@
 #define TRIM_MIN 256 /* connections: about 4 MB with TLS */
 #define TRIM_MS 500 /* others may be about to go, too */
 
+static int64_t thread_cpu_us(void)
+{
+    struct timespec t;
+    return clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t) == 0 ? (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000 : 0;
+}
+
 static void linger(struct ic_loop *loop)
 {
-    int64_t us = ic_linger_due(&loop->linger, ib_clock_us());
+    int64_t now = ib_clock_us();
+    if (ic_linger_window_over(&loop->linger, now)) {
+        ic_linger_window(&loop->linger, now, thread_cpu_us());
+    }
+    int64_t us = ic_linger_due(&loop->linger, now);
     if (us == 0) {
         return;
     }
@@ -37,14 +47,15 @@ static void on_to_linger(void *arg)
 void ic_loop_heard(struct ic_loop *loop, bool awaited)
 {
     ic_linger_heard(&loop->linger, awaited);
-    if (!awaited && loop->linger.max_us) {
+    if (!awaited && loop->linger.oneway_us) {
         ic_loop_defer(loop, &loop->to_linger, on_to_linger, loop);
     }
 }
 
-void ic_loop_set_linger(struct ic_loop *loop, int us)
+void ic_loop_set_linger(struct ic_loop *loop, int oneway_us, int busy_us)
 {
-    loop->linger.max_us = us;
+    loop->linger.oneway_us = oneway_us;
+    loop->linger.busy_us = busy_us;
 }
 
 /* Runs what was queued before this round; what is deferred meanwhile waits for the next, so sockets are never starved.
@@ -67,10 +78,9 @@ static void on_round(evutil_socket_t fd, short what, void *arg)
         d->fn(d->arg);
     }
     loop->in_round = false;
-    if (loop->linger.oneways) {
+    if (loop->linger.oneways || loop->linger.awaited) {
         linger(loop);
     }
-    loop->linger.awaited = false;
 }
 
 static void on_tick(evutil_socket_t fd, short what, void *arg)

@@ -53,6 +53,9 @@ void ic_loop_conn_left(struct ic_loop *loop);
 void ic_tls_bio_free(struct ic_tls_bio *b); /* tls_bio.c */
 void ic_loop_memory(void); /* loop_mem.c; before libevent is used */
 
+/* A message has come; awaited: somebody waits for what follows from it. */
+void ic_loop_heard(struct ic_loop *loop, bool awaited);
+
 /* Fires what is due (timer.c). */
 void ic_timers_run(struct ic_loop *loop);
 

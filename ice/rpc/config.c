@@ -27,6 +27,12 @@ static int get_int(struct reader *r, const char *key, int otherwise)
     return r->code ? otherwise : v;
 }
 
+static int get_pause(struct reader *r, const char *key, int otherwise)
+{
+    int us = get_int(r, key, otherwise);
+    return us < 0 ? 0 : us < PAUSE_MAX ? us : PAUSE_MAX;
+}
+
 /* 0, 1 or 2: what a peer must show, and what is looked up. */
 static int get_ssl_level(struct reader *r, const char *key, int otherwise)
 {
@@ -173,8 +179,7 @@ static void read_numbers(struct reader *r)
     int datagram = get_int(r, "Ice.UDP.SndSize", UDP_MAX);
     cfg->datagram_max = (size_t)(datagram < IC_HEADER_SIZE || datagram > UDP_MAX ? UDP_MAX : datagram) - UDP_OVERHEAD;
     cfg->pulse_s = get_int(r, "Moulin.Heartbeat", 0);
-    int pause = get_int(r, "Moulin.OnewayPause", 120);
-    ic_loop_set_linger(r->rt->loop, pause < 0 ? 0 : pause < PAUSE_MAX ? pause : PAUSE_MAX);
+    ic_loop_set_linger(r->rt->loop, get_pause(r, "Moulin.OnewayPause", 120), get_pause(r, "Moulin.BusyPause", 100));
     cfg->warn_connections = get_int(r, "Ice.Warn.Connections", 0);
     cfg->warn_dispatch = get_int(r, "Ice.Warn.Dispatch", 1);
     cfg->trace_network = get_int(r, "Ice.Trace.Network", 0);

@@ -115,7 +115,7 @@ static void on_frame(void *arg, struct ic_conn *net, const struct ic_frame *f)
 {
     struct ir_conn *c = arg;
     c->received = true;
-    ic_loop_heard(c->rt->loop, is_awaited(f));
+    ic_conn_heard(net, is_awaited(f));
     if (c->rt->cfg.trace_protocol)
         ir_trace_message(c->rt, false, f->type, f->compression, f->body, (struct ib_span){NULL, 0});
     if (f->type == IC_REPLY) {

@@ -268,6 +268,7 @@ static const char *const known[] = {
     "IceStorm.*",
     "IceStormAdmin.*",
     "Freeze.*",
+    "Moulin.BusyPause",
     "Moulin.Gateway.AuditLog",
     "Moulin.Gateway.AuthTimeout",
     "Moulin.Gateway.AuthUser",

@@ -93,6 +93,7 @@ static struct ir_properties *properties(const struct sim_replica *r)
     set(p, "IceGrid.Registry.Discovery.Enabled", "0");
     set(p, "Ice.Default.Locator", locator);
     set(p, "Moulin.OnewayPause", "0"); /* it is real time */
+    set(p, "Moulin.BusyPause", "0");
     if (sim_verbose)
         set(p, "IceGrid.Registry.Trace.Replica", "2");
     return p;

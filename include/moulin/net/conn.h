@@ -125,6 +125,8 @@ void ic_conn_abort(struct ic_conn *c, int code, const char *text); /* at once, o
 /* The users' books, which ACM, heartbeats and graceful close need. delta is +1 or -1. */
 void ic_conn_dispatching(struct ic_conn *c, int delta);
 void ic_conn_outstanding(struct ic_conn *c, int delta);
+/* A message has come; awaited: somebody waits for what follows from it, as nobody does for a oneway. */
+void ic_conn_heard(struct ic_conn *c, bool awaited);
 
 void ic_conn_hold(struct ic_conn *c, bool hold); /* stop or resume reading its socket (flow control); nests by count */
 bool ic_conn_congested(const struct ic_conn *c); /* more than out_high_water bytes wait to be sent */

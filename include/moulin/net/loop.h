@@ -42,10 +42,9 @@ struct ic_deferred {
 void ic_loop_defer(struct ic_loop *loop, struct ic_deferred *d, void (*fn)(void *arg), void *arg);
 void ic_loop_undefer(struct ic_loop *loop, struct ic_deferred *d);
 
-/* A message has come; awaited: somebody waits for what follows from it, as nobody does for a oneway. Where oneways come fast
-   the loop looks at its sockets every so often only (at most this many us; 0, the beginning: at once). */
-void ic_loop_heard(struct ic_loop *loop, bool awaited);
-void ic_loop_set_linger(struct ic_loop *loop, int us);
+/* Where messages come fast the loop looks at its sockets every so often only: at most this many us where nobody waits for an
+   answer, and where many do and it has much to do. 0, the beginning: at once. */
+void ic_loop_set_linger(struct ic_loop *loop, int oneway_us, int busy_us);
 
 /* A one-shot timer, embedded in its owner; starting a running one moves it. Never fires after ic_timer_stop. */
 struct ic_timer {

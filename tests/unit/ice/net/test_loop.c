@@ -314,7 +314,7 @@ static void lingering(void **state)
         {1290, true, false, 80}, {1451, true, false, 0}, {1500, false, true, 0}, {1520, true, false, 80},
         {1590, true, false, 80}, /* a signal has cut it short */
     };
-    struct ic_linger l = {.max_us = 80};
+    struct ic_linger l = {.oneway_us = 80};
     for (size_t i = 0; i < sizeof rounds / sizeof *rounds; i++) {
         if (rounds[i].oneway)
             ic_linger_heard(&l, false);
@@ -323,11 +323,75 @@ static void lingering(void **state)
         assert_int_equal(ic_linger_due(&l, rounds[i].at), rounds[i].lingers);
         assert_false(l.oneways || l.awaited);
     }
-    l.max_us = 0;
+    l.oneway_us = 0;
     for (int i = 0; i < 3; i++) {
         ic_linger_heard(&l, false);
         assert_int_equal(ic_linger_due(&l, 2000), 0);
     }
+}
+
+/* A busy loop's round: heard messages of sources that are at work, the thread having taken share percent lately. */
+static int64_t busy_round(struct ic_linger *l, unsigned heard, unsigned sources, int share)
+{
+    l->sources = sources;
+    l->share = share;
+    for (unsigned i = 0; i < heard; i++)
+        ic_linger_heard(l, true);
+    return ic_linger_due(l, 1000);
+}
+
+/* Who waits for an answer is held up only where the thread is busy and few of many have come. */
+static void lingering_busy(void **state)
+{
+    (void)state;
+    static const struct {
+        unsigned heard, sources;
+        int share;
+        int64_t lingers;
+    } rounds[] = {
+        {2, 64, 90, 100}, {2, 64, 50, 100}, {2, 64, 40, 60}, {2, 64, 26, 4}, {2, 64, 25, 0}, {2, 64, 3, 0},
+        {16, 64, 90, 100}, {17, 64, 90, 0}, /* most of them have come: who else should? */
+        {4, 16, 90, 100}, {4, 15, 90, 0}, {1, 3, 90, 0}, /* one client, alone */
+    };
+    for (size_t i = 0; i < sizeof rounds / sizeof *rounds; i++) {
+        struct ic_linger l = {.busy_us = 100};
+        assert_int_equal(busy_round(&l, rounds[i].heard, rounds[i].sources, rounds[i].share), rounds[i].lingers);
+        l = (struct ic_linger){.oneway_us = 100};
+        assert_int_equal(busy_round(&l, rounds[i].heard, rounds[i].sources, rounds[i].share), 0);
+    }
+}
+
+/* A wait that brings nothing is tried less and less, but never given up. */
+static void lingering_in_vain(void **state)
+{
+    (void)state;
+    struct ic_linger l = {.busy_us = 100};
+    int waits = 0;
+    for (int i = 0; i < 2560; i++)
+        waits += busy_round(&l, 1, 64, 90) > 0;
+    assert_in_range(waits, 15, 20);
+    while (busy_round(&l, 1, 64, 90) == 0) {
+    }
+    for (int i = 0; i < 100; i++)
+        assert_int_equal(busy_round(&l, 2, 64, 90), 100);
+}
+
+/* What a window leaves behind: the share of a processor, and who was at work in it. */
+static void lingering_windows(void **state)
+{
+    (void)state;
+    struct ic_linger l = {.busy_us = 100, .since_us = 1000, .cpu_us = 500, .sources = 40};
+    uint8_t before = l.window;
+    assert_false(ic_linger_window_over(&l, 1000 + IC_LINGER_WINDOW_US - 1));
+    assert_true(ic_linger_window_over(&l, 1000 + IC_LINGER_WINDOW_US));
+    ic_linger_window(&l, 1000 + IC_LINGER_WINDOW_US, 500 + IC_LINGER_WINDOW_US / 2);
+    assert_int_equal(l.share, 50);
+    assert_int_equal(l.sources, 0);
+    assert_int_equal(l.sources_before, 40);
+    assert_int_not_equal(l.window, before);
+    assert_false(ic_linger_window_over(&l, 2000 + IC_LINGER_WINDOW_US));
+    l.busy_us = 0;
+    assert_false(ic_linger_window_over(&l, 1000000)); /* nobody asks: no system call */
 }
 
 /* The loop does it, too: the second round of oneways takes as long as was set, one with an answer does not. */
@@ -338,7 +402,7 @@ static void loop_lingers(void **state)
     struct ib_err err;
     struct ic_loop *loop = ic_loop_new(&err);
     assert_non_null(loop);
-    ic_loop_set_linger(loop, US);
+    ic_loop_set_linger(loop, US, 0);
     ic_loop_heard(loop, false);
     assert_true(ic_loop_run_once(loop, 1000));
     int64_t start = ib_clock_us();
@@ -360,7 +424,8 @@ int main(void)
         cmocka_unit_test(deferred_behind_sockets), cmocka_unit_test(aligned),
         cmocka_unit_test(posts_from_threads),      cmocka_unit_test(run_until_stop),
         cmocka_unit_test(embedded_posts),          cmocka_unit_test(lingering),
-        cmocka_unit_test(loop_lingers),
+        cmocka_unit_test(lingering_busy),          cmocka_unit_test(lingering_in_vain),
+        cmocka_unit_test(lingering_windows),       cmocka_unit_test(loop_lingers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
