@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A connection's life: made, driven by its socket and by deferred calls, freed after on_close. */
 #include "conn_priv.h"
+#include "sweep.h"
 
 #include <arpa/inet.h>
 #include <moulin/base/clock.h>
@@ -32,6 +33,8 @@ struct ic_conn *ic_conn_new(struct ic_loop *loop, const struct ic_conn_config *c
     c->out_tail = &c->out;
     c->active_at = ib_clock_ms();
     ib_list_init(&c->pending);
+    ib_list_init(&c->to_read);
+    ib_list_init(&c->to_write);
     ic_timer_init(&c->timer, loop, ic_conn_on_timer, c);
     int32_t limit = cfg->connect_timeout_ms > 0 ? cfg->connect_timeout_ms : incoming ? ACCEPT_DEADLINE_MS : 0;
     if (limit > 0) {
@@ -44,6 +47,7 @@ struct ic_conn *ic_conn_new(struct ic_loop *loop, const struct ic_conn_config *c
 void ic_conn_free(struct ic_conn *c)
 {
     ic_loop_undefer(c->loop, &c->run);
+    ic_sweep_forget(c);
     ic_timer_fini(&c->timer);
     ic_loop_conn_left(c->loop);
     free(c->why_text);
@@ -106,7 +110,11 @@ static void on_run(void *arg)
         }
     }
     if (todo & IC_DO_FLUSH && c->state != IC_ST_CLOSED) {
-        ic_conn_flush(c);
+        if (c->pipe) {
+            ic_conn_flush(c);
+        } else {
+            ic_sweep_write_later(c);
+        }
     }
     if (todo & IC_DO_PIPE_EOF && c->state != IC_ST_CLOSED) {
         ic_conn_eof(c);
@@ -213,7 +221,7 @@ static void on_io(evutil_socket_t fd, short what, void *arg)
     bool write = what & (c->write_reads ? EV_READ : EV_WRITE);
     bool read = what & (c->read_writes ? EV_WRITE : EV_READ);
     if (read) {
-        ic_conn_read(c);
+        ic_sweep_read_later(c);
     }
     if (write && c->blocked && c->state != IC_ST_CLOSED && c->tp) {
         ic_conn_flush(c);

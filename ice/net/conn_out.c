@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define IOV_MAX_ROUND 64
 #define WRITES_PER_ROUND 16
 #define HIGH_WATER_DEFAULT ((size_t)1 << 20)
 #define BORROW_MIN 4096 /* smaller bodies are copied: they must not keep a large block alive */
@@ -272,11 +271,11 @@ void ic_conn_written(struct ic_conn *c)
     }
 }
 
-static int gather(const struct ic_conn *c, struct iovec v[IOV_MAX_ROUND])
+static int gather(const struct ic_conn *c, struct iovec v[IC_STAGE_IOV])
 {
     int n = 0;
     size_t skip = c->out_at;
-    for (struct ic_item *it = c->out; it && n < IOV_MAX_ROUND - 1; it = it->next) {
+    for (struct ic_item *it = c->out; it && n < IC_STAGE_IOV - 1; it = it->next) {
         const uint8_t *parts[2] = {it->data, it->tail.p};
         size_t sizes[2] = {it->n, it->tail.n};
         for (int i = 0; i < 2; i++) {
@@ -306,20 +305,16 @@ static void consume(struct ic_conn *c, size_t n)
     }
 }
 
-/* Writes once; false: nothing more to do now. */
-static bool write_once(struct ic_conn *c)
+/* The transport has taken put bytes, or said why not; false: nothing more to do now. */
+static bool took(struct ic_conn *c, ssize_t put, const struct ib_err *err)
 {
-    IB_UNINIT struct iovec v[IOV_MAX_ROUND];
-    IB_UNINIT struct ib_err err;
-    int n = gather(c, v);
-    ssize_t put = c->tp->ops->write(c->tp, v, n, &err);
     c->blocked = put == IC_TP_WRITABLE || put == IC_TP_READABLE;
     c->write_reads = put == IC_TP_READABLE;
     if (c->blocked) {
         return false;
     }
     if (put < 0 && put != IC_TP_AGAIN) {
-        ic_conn_fail(c, &err);
+        ic_conn_fail(c, err);
         return false;
     }
     if (put > 0) {
@@ -328,17 +323,23 @@ static bool write_once(struct ic_conn *c)
     return c->out != NULL;
 }
 
-void ic_conn_flush(struct ic_conn *c)
+static bool write_once(struct ic_conn *c)
 {
-    if (c->pipe) {
-        ic_pipe_flush(c);
-        return;
-    }
+    IB_UNINIT struct iovec v[IC_STAGE_IOV];
+    IB_UNINIT struct ib_err err;
+    int n = gather(c, v);
+    ssize_t put = c->tp->ops->write(c->tp, v, n, &err);
+    return took(c, put, &err);
+}
+
+static bool may_write(const struct ic_conn *c)
+{
     unsigned first = c->incoming ? IC_ST_NOT_VALIDATED : IC_ST_ACTIVE;
-    if (c->state < first || c->state == IC_ST_CLOSED || !c->out) {
-        return;
-    }
-    bool more = true;
+    return c->state >= first && c->state != IC_ST_CLOSED && c->out;
+}
+
+static void write_on(struct ic_conn *c, bool more)
+{
     for (int i = 0; more && i < WRITES_PER_ROUND && c->tp; i++) {
         more = write_once(c);
     }
@@ -355,4 +356,31 @@ void ic_conn_flush(struct ic_conn *c)
         ic_conn_do(c, IC_DO_FLUSH);
     }
     ic_conn_set_io(c);
+}
+
+void ic_conn_flush(struct ic_conn *c)
+{
+    if (c->pipe) {
+        ic_pipe_flush(c);
+    } else if (may_write(c)) {
+        write_on(c, true);
+    }
+}
+
+bool ic_conn_stage(struct ic_conn *c, struct ic_stage *s)
+{
+    if (c->pipe || !may_write(c) || c->blocked) {
+        return false;
+    }
+    struct ic_tp *base = ic_tp_base(c->tp);
+    s->n = gather(c, s->v);
+    return base->ops->stage(base, s);
+}
+
+void ic_conn_staged(struct ic_conn *c, const struct ic_stage *s, ssize_t res)
+{
+    IB_UNINIT struct ib_err err;
+    struct ic_tp *base = ic_tp_base(c->tp);
+    ssize_t put = base->ops->sent(base, s, res, &err);
+    write_on(c, took(c, put, &err));
 }

@@ -72,6 +72,7 @@ struct ic_conn {
     struct event io;
     struct ic_timer timer; /* the earliest of all deadlines (acm.c) */
     struct ic_deferred run;
+    struct ib_list to_read, to_write; /* in the loop's: readable; something was queued */
     struct ib_list pending; /* in-process: in its listener until that is started */
     struct ic_conn_config cfg;
 
@@ -155,6 +156,9 @@ void ic_conn_in_fini(struct ic_conn *c);
 int ic_conn_queue(struct ic_conn *c, enum ic_item_kind kind); /* VALIDATE goes to the front */
 int ic_conn_queue_ws(struct ic_conn *c, enum ic_item_kind kind, int opcode, struct ib_span payload);
 void ic_conn_flush(struct ic_conn *c);
+/* The same in two steps: what is to be sent (false: nothing that can be sent so), then what became of it. */
+bool ic_conn_stage(struct ic_conn *c, struct ic_stage *s);
+void ic_conn_staged(struct ic_conn *c, const struct ic_stage *s, ssize_t res);
 void ic_conn_pop(struct ic_conn *c); /* the first item is completely written */
 void ic_conn_written(struct ic_conn *c); /* after pops: tells who waits for room */
 void ic_conn_out_fini(struct ic_conn *c);

@@ -2,6 +2,7 @@
 /* The state machine of a connection and every way it closes (ice-protocol 9.1, 9.2, 14.4). The only file that
    writes a connection's state. */
 #include "conn_priv.h"
+#include "sweep.h"
 
 #include <moulin/base/clock.h>
 #include <string.h>
@@ -33,6 +34,7 @@ void ic_conn_finish(struct ic_conn *c, int code, const char *text)
     c->why = code;
     c->why_text = text ? strdup(text) : NULL;
     ib_list_remove(&c->pending);
+    ic_sweep_forget(c);
     ic_timer_stop(&c->timer);
     ic_conn_set_io(c);
     if (c->tp) {

@@ -2,6 +2,7 @@
 /* The event loop: libevent's base with deferred calls, messages from other threads and the buffers its connections
    share. Owns nothing of its connections. */
 #include "loop_priv.h"
+#include "sweep.h"
 
 #include <errno.h>
 #include <event2/dns.h>
@@ -52,19 +53,30 @@ void ic_loop_heard(struct ic_loop *loop, bool awaited)
     }
 }
 
+void ic_loop_set_uring(struct ic_loop *loop, bool may)
+{
+    loop->uring = may;
+    if (!may) {
+        ic_sweep_free(loop);
+    }
+}
+
 void ic_loop_set_linger(struct ic_loop *loop, int oneway_us, int busy_us)
 {
     loop->linger.oneway_us = oneway_us;
     loop->linger.busy_us = busy_us;
 }
 
-/* Runs what was queued before this round; what is deferred meanwhile waits for the next, so sockets are never starved.
+/* Reads what has come, runs what was queued before, writes what that gave to send; what is deferred meanwhile waits for the next, so sockets are never starved.
  */
 static void on_round(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd;
     (void)what;
     struct ic_loop *loop = arg;
+    loop->reading = true;
+    ic_sweep_reads(loop);
+    loop->reading = false;
     loop->running = loop->deferred;
     if (loop->running) {
         loop->running->prev = &loop->running;
@@ -77,6 +89,7 @@ static void on_round(evutil_socket_t fd, short what, void *arg)
         ic_loop_undefer(loop, d);
         d->fn(d->arg);
     }
+    ic_sweep_writes(loop);
     loop->in_round = false;
     if (loop->linger.oneways || loop->linger.awaited) {
         linger(loop);
@@ -184,6 +197,8 @@ struct ic_loop *ic_loop_new(struct ib_err *err)
     loop->deferred_tail = &loop->deferred;
     loop->posts_tail = &loop->posts;
     ib_list_init(&loop->listeners);
+    ib_list_init(&loop->to_read);
+    ib_list_init(&loop->to_write);
     ic_timer_init(&loop->trim, loop, on_trim, loop);
     int rc = make_events(loop);
     if (rc < 0) {
@@ -221,6 +236,7 @@ void ic_loop_free(struct ic_loop *loop)
     }
     pthread_mutex_destroy(&loop->lock);
     ib_block_unref(loop->scratch);
+    ic_sweep_free(loop);
     ic_tls_bio_free(loop->tls_bio);
     free(loop->staging);
     free(loop);
@@ -292,9 +308,9 @@ void ic_loop_defer(struct ic_loop *loop, struct ic_deferred *d, void (*fn)(void 
     if (d->queued) {
         return;
     }
-    if (!loop->deferred && !loop->in_round) {
+    if (!loop->deferred && !loop->in_round && !loop->reading) {
         event_active(loop->round, EV_TIMEOUT, 0); /* behind every socket that is ready now: their writes go together */
-    } else if (!loop->deferred) { /* a timeout, not event_active: sockets are looked at again before it */
+    } else if (!loop->deferred && loop->in_round) { /* a timeout, not event_active: sockets are looked at again before it */
         static const struct timeval now = {0, 0};
         event_add(loop->round, &now);
     }

@@ -12,6 +12,7 @@
 #include <pthread.h>
 
 struct evdns_base;
+struct ic_sweep;
 struct ic_tls_bio;
 
 struct ic_loop {
@@ -22,6 +23,7 @@ struct ic_loop {
     struct event *once; /* owns; the limit of ic_loop_run_once */
     int wake_fd;
     bool stopped, timed_out;
+    bool reading; /* the round reads; what is deferred runs when it has */
     bool in_round; /* what was deferred is running */
 
     struct ic_linger linger;
@@ -39,6 +41,9 @@ struct ic_loop {
     struct evdns_base *dns; /* owns; made when a name is first resolved */
     size_t n_conns, n_left; /* connections; those that went since memory was given back */
     struct ic_timer trim; /* gives it back */
+    struct ib_list to_read, to_write; /* connections: what this round does to their sockets */
+    struct ic_sweep *sweep; /* owns; NULL: one socket at a time */
+    bool uring; /* io_uring may be tried */
     struct ib_list listeners; /* of struct ic_listener: the table of in-process listeners */
     struct ib_block *scratch; /* where sockets are read into; frames borrow from it */
     size_t scratch_used;

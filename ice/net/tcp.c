@@ -93,10 +93,59 @@ static int tcp_handshake(struct ic_tp *tp, struct ib_err *err)
     return tp->outgoing ? ic_tcp_connected(tp->fd, err) : 0;
 }
 
+ssize_t ic_tp_recv(struct ic_tp *tp, void *p, size_t n)
+{
+    struct ic_fed *f = tp->fed;
+    if (!f || (f->n == 0 && f->more)) {
+        return recv(tp->fd, p, n, 0);
+    }
+    if (f->n == 0) {
+        errno = f->error;
+        return f->error ? -1 : 0;
+    }
+    size_t k = n < f->n ? n : f->n;
+    memcpy(p, f->p, k);
+    f->p += k;
+    f->n -= k;
+    if (f->n == 0 && f->kept) {
+        ic_tp_fed_drop(tp);
+    }
+    return (ssize_t)k;
+}
+
+void ic_tp_fed_drop(struct ic_tp *tp)
+{
+    if (tp->fed && tp->fed->kept) {
+        free(tp->fed);
+    }
+    tp->fed = NULL;
+}
+
+int ic_tp_fed_keep(struct ic_tp *tp)
+{
+    struct ic_fed *f = tp->fed;
+    if (!f || f->kept) {
+        return 0;
+    }
+    tp->fed = NULL;
+    if (f->n == 0) {
+        return 0;
+    }
+    struct ic_fed *kept = malloc(sizeof *kept + f->n);
+    if (!kept) {
+        return IB_ENOMEM;
+    }
+    uint8_t *copy = (uint8_t *)(kept + 1);
+    memcpy(copy, f->p, f->n);
+    *kept = (struct ic_fed){.p = copy, .n = f->n, .more = true, .kept = true};
+    tp->fed = kept;
+    return 0;
+}
+
 static ssize_t tcp_read(struct ic_tp *tp, uint8_t *p, size_t n, struct ib_err *err)
 {
     for (;;) {
-        ssize_t got = recv(tp->fd, p, n, 0);
+        ssize_t got = ic_tp_recv(tp, p, n);
         if (got >= 0) {
             return got;
         }
@@ -128,19 +177,39 @@ static ssize_t tcp_write(struct ic_tp *tp, const struct iovec *v, int n, struct 
     }
 }
 
-static bool tcp_pending(const struct ic_tp *tp)
+static bool tcp_stage(struct ic_tp *tp, struct ic_stage *s)
 {
     (void)tp;
-    return false;
+    for (int i = 0; i < s->n; i++) {
+        s->plain += s->v[i].iov_len;
+    }
+    return true;
+}
+
+static ssize_t tcp_sent(struct ic_tp *tp, const struct ic_stage *s, ssize_t res, struct ib_err *err)
+{
+    (void)tp;
+    (void)s;
+    if (res >= 0) {
+        return res;
+    }
+    return res == -EAGAIN ? IC_TP_WRITABLE
+                          : ib_err_set(err, ic_tcp_error((int)-res, false), "%s", strerror((int)-res));
+}
+
+static bool tcp_pending(const struct ic_tp *tp)
+{
+    return ic_tp_fed(tp);
 }
 
 static void tcp_free(struct ic_tp *tp)
 {
+    ic_tp_fed_drop(tp);
     close(tp->fd);
     free(tp);
 }
 
-static const struct ic_tp_ops tcp_ops = {tcp_handshake, tcp_read, tcp_write, tcp_pending, tcp_free};
+static const struct ic_tp_ops tcp_ops = {tcp_handshake, tcp_read, tcp_write, tcp_pending, tcp_free, tcp_stage, tcp_sent};
 
 struct ic_tp *ic_tcp_new(int fd, bool outgoing)
 {

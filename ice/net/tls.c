@@ -15,10 +15,12 @@
 struct tls {
     struct ic_tp tp;
     SSL *ssl; /* owns */
+    struct ic_tls_wire wire;
     struct ic_tls *ctx; /* shares */
     struct ic_loop *loop;
     char *host; /* owns; what the certificate is checked against; NULL: nothing */
     bool connected; /* TCP is */
+    bool lost; /* memory was short for a record that is encrypted: nothing that follows it makes sense */
     bool open; /* handshake done, no fatal error since: close_notify may be sent */
 };
 
@@ -143,12 +145,12 @@ static int not_trusted(long verdict, struct ib_err *err)
 }
 
 /* Before a call whose outcome will be asked. Looking for old errors is cheaper than clearing them. */
-static void ready(const struct tls *t)
+static void ready(struct tls *t)
 {
     if (ERR_peek_error()) {
         ERR_clear_error();
     }
-    ic_tls_bio_serve(t->loop, t->tp.fd, t->ssl);
+    ic_tls_bio_serve(t->loop, &t->wire);
     errno = 0;
 }
 
@@ -232,26 +234,52 @@ static ssize_t tls_read(struct ic_tp *tp, uint8_t *p, size_t n, struct ib_err *e
 
 /* A write that could not be finished is tried again with the same bytes in front, at least as many: the queue only
    grows at its end, so gathering again gives just that (SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER). */
+static struct ib_span record_of(struct tls *t, const struct iovec *v, int n)
+{
+    struct ib_span one = {v[0].iov_base, v[0].iov_len};
+    uint8_t *staging = n > 1 && one.n < IC_STAGING_SIZE / 2 ? ic_staging(t->loop) : NULL;
+    if (!staging) {
+        return one;
+    }
+    size_t size = 0;
+    for (int i = 0; i < n && size < IC_STAGING_SIZE; i++) { /* small pieces leave in one record */
+        size_t k = IC_STAGING_SIZE - size < v[i].iov_len ? IC_STAGING_SIZE - size : v[i].iov_len;
+        memcpy(staging + size, v[i].iov_base, k);
+        size += k;
+    }
+    return (struct ib_span){staging, size};
+}
+
+/* Encrypts and sends, or for a stage only encrypts. */
+static int seal(struct tls *t, struct ib_span record)
+{
+    ready(t);
+    return SSL_write(t->ssl, record.p, record.n > INT32_MAX ? INT32_MAX : (int)record.n);
+}
+
+/* 0: all is sent; else as a transport says it. */
+static int settle(struct tls *t, struct ib_err *err)
+{
+    if (ic_tls_settle(&t->wire)) {
+        return 0;
+    }
+    return errno == EAGAIN || errno == EINTR ? IC_TP_WRITABLE
+                                             : ib_err_set(err, ic_tcp_error(errno, false), "%s", strerror(errno));
+}
+
 static ssize_t tls_write(struct ic_tp *tp, const struct iovec *v, int n, struct ib_err *err)
 {
     struct tls *t = of(tp);
-    const void *p = v[0].iov_base;
-    size_t size = v[0].iov_len;
-    if (n > 1 && size < IC_STAGING_SIZE / 2) { /* small pieces leave in one record */
-        uint8_t *staging = ic_staging(t->loop);
-        if (!staging) {
-            return ib_err_set(err, IB_ENOMEM, "out of memory");
-        }
-        size = 0;
-        for (int i = 0; i < n && size < IC_STAGING_SIZE; i++) {
-            size_t k = IC_STAGING_SIZE - size < v[i].iov_len ? IC_STAGING_SIZE - size : v[i].iov_len;
-            memcpy(staging + size, v[i].iov_base, k);
-            size += k;
-        }
-        p = staging;
+    int settled = t->lost ? ib_err_set(err, IB_ENOMEM, "out of memory") : settle(t, err);
+    if (settled != 0) {
+        return settled;
     }
-    ready(t);
-    int put = SSL_write(t->ssl, p, size > INT32_MAX ? INT32_MAX : (int)size);
+    if (t->wire.unsent_plain) {
+        size_t plain = t->wire.unsent_plain;
+        t->wire.unsent_plain = 0;
+        return (ssize_t)plain;
+    }
+    int put = seal(t, record_of(t, v, n));
     if (put > 0) {
         return put;
     }
@@ -259,9 +287,63 @@ static ssize_t tls_write(struct ic_tp *tp, const struct iovec *v, int n, struct 
     return rc ? rc : ib_err_set(err, IB_ELOST, "connection closed by the peer");
 }
 
+#define RECORD_EXTRA 512 /* a record is longer than what is in it, and one about keys may come before */
+
+/* Keeps n bytes for the next write. */
+static int keep(struct tls *t, const uint8_t *p, size_t n, size_t plain)
+{
+    t->wire.unsent = ib_block_new(n);
+    if (!t->wire.unsent) {
+        return IB_ENOMEM;
+    }
+    memcpy(t->wire.unsent->p, p, n);
+    t->wire.unsent_at = 0;
+    t->wire.unsent_plain = plain;
+    return 0;
+}
+
+static bool tls_stage(struct ic_tp *tp, struct ic_stage *s)
+{
+    struct tls *t = of(tp);
+    struct ib_span record = record_of(t, s->v, s->n);
+    size_t most = record.n < SSL3_RT_MAX_PLAIN_LENGTH ? record.n : SSL3_RT_MAX_PLAIN_LENGTH;
+    if (t->wire.unsent || t->wire.unsent_plain || s->space < most + RECORD_EXTRA) {
+        return false;
+    }
+    ic_tls_bio_capture(t->loop, s->room, s->space);
+    int put = seal(t, record);
+    s->used = ic_tls_bio_captured(t->loop);
+    if (put > 0) {
+        s->plain = (size_t)put;
+        s->v[0] = (struct iovec){s->room, s->used};
+        s->n = 1;
+        return true;
+    }
+    t->lost = s->used && keep(t, s->room, s->used, 0) < 0;
+    return false; /* a write meets the same, and says what it is */
+}
+
+static ssize_t tls_sent(struct ic_tp *tp, const struct ic_stage *s, ssize_t res, struct ib_err *err)
+{
+    struct tls *t = of(tp);
+    if (res == (ssize_t)s->used) {
+        return (ssize_t)s->plain;
+    }
+    if (res < 0 && res != -EAGAIN) {
+        t->open = false;
+        return ib_err_set(err, ic_tcp_error((int)-res, false), "%s", strerror((int)-res));
+    }
+    size_t at = res > 0 ? (size_t)res : 0;
+    if (keep(t, s->room + at, s->used - at, s->plain) < 0) {
+        t->open = false;
+        return ib_err_set(err, IB_ENOMEM, "out of memory");
+    }
+    return IC_TP_WRITABLE;
+}
+
 static bool tls_pending(const struct ic_tp *tp)
 {
-    return SSL_has_pending(of_const(tp)->ssl);
+    return ic_tp_fed(tp) || SSL_has_pending(of_const(tp)->ssl);
 }
 
 static void tls_free(struct ic_tp *tp)
@@ -273,6 +355,8 @@ static void tls_free(struct ic_tp *tp)
         ERR_clear_error();
     }
     SSL_free(t->ssl);
+    ib_block_unref(t->wire.unsent);
+    ic_tp_fed_drop(tp);
     if (tp->fd >= 0) {
         close(tp->fd);
     }
@@ -281,11 +365,12 @@ static void tls_free(struct ic_tp *tp)
     free(t);
 }
 
-static const struct ic_tp_ops tls_ops = {tls_handshake, tls_read, tls_write, tls_pending, tls_free};
+static const struct ic_tp_ops tls_ops = {tls_handshake, tls_read, tls_write, tls_pending, tls_free, tls_stage, tls_sent};
 
 static int set_up(struct tls *t, const char *host)
 {
     t->ssl = SSL_new(t->ctx->ctx);
+    t->wire.ssl = t->ssl;
     if (!t->ssl || !ic_tls_bio_lend(t->loop, t->ssl)) {
         return IB_ENOMEM;
     }
@@ -319,6 +404,7 @@ struct ic_tp *ic_tls_tp_new(int fd, bool outgoing, struct ic_tls *ctx, const cha
     t->tp = (struct ic_tp){.ops = &tls_ops, .fd = -1, .outgoing = outgoing};
     t->ctx = ic_tls_ref(ctx);
     t->loop = loop;
+    t->wire.tp = &t->tp;
     int rc = set_up(t, host);
     if (rc < 0) {
         ib_err_set(err, rc, "cannot start TLS: %s", ic_tls_reason());

@@ -7,24 +7,57 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct ic_tls_bio {
     BIO_METHOD *method; /* owns, as bio */
     BIO *bio;
-    int fd; /* of the connection that is served */
-    const SSL *ssl; /* its; borrows */
+    struct ic_tls_wire *wire; /* of the connection that is served; borrows */
+    uint8_t *capture; /* NULL: writes go to the socket */
+    size_t captured, room;
 };
 
-static const struct ic_tls_bio *of(BIO *bio)
+static struct ic_tls_bio *of(BIO *bio)
 {
     return BIO_get_data(bio);
+}
+
+bool ic_tls_settle(struct ic_tls_wire *w)
+{
+    while (w->unsent) {
+        ssize_t put = send(w->tp->fd, w->unsent->p + w->unsent_at, w->unsent->n - w->unsent_at, MSG_NOSIGNAL);
+        if (put < 0) {
+            return false;
+        }
+        w->unsent_at += (size_t)put;
+        if (w->unsent_at == w->unsent->n) {
+            ib_block_unref(w->unsent);
+            w->unsent = NULL;
+        }
+    }
+    return true;
+}
+
+static int captures(struct ic_tls_bio *b, const char *p, size_t n)
+{
+    size_t k = b->room - b->captured < n ? b->room - b->captured : n;
+    if (k == 0) {
+        errno = EAGAIN;
+        return -1;
+    }
+    memcpy(b->capture + b->captured, p, k);
+    b->captured += k;
+    return (int)k;
 }
 
 /* A ticket is no reason to wake the client: it leaves with the message that follows the handshake. */
 static int sock_write(BIO *bio, const char *p, int n)
 {
-    int more = SSL_get_state(of(bio)->ssl) == TLS_ST_SW_SESSION_TICKET ? MSG_MORE : 0;
-    ssize_t put = send(of(bio)->fd, p, (size_t)n, MSG_NOSIGNAL | more);
+    struct ic_tls_bio *b = of(bio);
+    int more = SSL_get_state(b->wire->ssl) == TLS_ST_SW_SESSION_TICKET ? MSG_MORE : 0;
+    ssize_t put = b->capture                 ? captures(b, p, (size_t)n)
+                  : ic_tls_settle(b->wire) ? send(b->wire->tp->fd, p, (size_t)n, MSG_NOSIGNAL | more)
+                                           : -1;
     BIO_clear_retry_flags(bio);
     if (put < 0 && (errno == EAGAIN || errno == EINTR)) {
         BIO_set_retry_write(bio);
@@ -34,7 +67,7 @@ static int sock_write(BIO *bio, const char *p, int n)
 
 static int sock_read(BIO *bio, char *p, int n)
 {
-    ssize_t got = recv(of(bio)->fd, p, (size_t)n, 0);
+    ssize_t got = ic_tp_recv(of(bio)->wire->tp, p, (size_t)n);
     BIO_clear_retry_flags(bio);
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
         BIO_set_retry_read(bio);
@@ -99,8 +132,20 @@ bool ic_tls_bio_lend(struct ic_loop *loop, SSL *ssl)
     return true;
 }
 
-void ic_tls_bio_serve(struct ic_loop *loop, int fd, const SSL *ssl)
+void ic_tls_bio_serve(struct ic_loop *loop, struct ic_tls_wire *w)
 {
-    loop->tls_bio->fd = fd;
-    loop->tls_bio->ssl = ssl;
+    loop->tls_bio->wire = w;
+}
+
+void ic_tls_bio_capture(struct ic_loop *loop, uint8_t *p, size_t n)
+{
+    loop->tls_bio->capture = p;
+    loop->tls_bio->captured = 0;
+    loop->tls_bio->room = n;
+}
+
+size_t ic_tls_bio_captured(struct ic_loop *loop)
+{
+    loop->tls_bio->capture = NULL;
+    return loop->tls_bio->captured;
 }

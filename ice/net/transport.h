@@ -11,7 +11,9 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
+struct ic_fed;
 struct ic_loop;
+struct ic_stage;
 struct ic_tp;
 
 enum {
@@ -26,13 +28,52 @@ struct ic_tp_ops {
     ssize_t (*write)(struct ic_tp *tp, const struct iovec *v, int n, struct ib_err *err); /* > 0, IC_TP_…, IB_E… */
     bool (*pending)(const struct ic_tp *tp); /* bytes wait inside that no poll will report */
     void (*free)(struct ic_tp *tp); /* closes the socket too */
+    /* A write in two steps (sweep.h), of the ground only: what goes to the socket; then what became of it, as write says. */
+    bool (*stage)(struct ic_tp *tp, struct ic_stage *s); /* false: write instead */
+    ssize_t (*sent)(struct ic_tp *tp, const struct ic_stage *s, ssize_t res, struct ib_err *err); /* res: bytes or -errno */
 };
 
 struct ic_tp {
     const struct ic_tp_ops *ops;
+    struct ic_tp *lower; /* owns; what ws wraps; NULL: this is the ground */
+    struct ic_fed *fed; /* received for it already; NULL: nothing */
     int fd;
     bool outgoing;
 };
+
+/* Bytes that were received before the transport asks for them. */
+struct ic_fed {
+    const uint8_t *p;
+    size_t n;
+    int error; /* what follows them: an errno; 0: the end */
+    bool more; /* or ask the socket */
+    bool kept; /* a copy, behind this: freed when it is used up */
+};
+
+/* What is about to be sent. */
+#define IC_STAGE_IOV 64
+struct ic_stage {
+    struct iovec *v; /* of IC_STAGE_IOV; first the user's bytes, then those for the socket */
+    int n;
+    size_t plain; /* the user's bytes it is about */
+    uint8_t *room; /* to encrypt into */
+    size_t space, used;
+};
+
+static inline struct ic_tp *ic_tp_base(struct ic_tp *tp)
+{
+    return tp->lower ? tp->lower : tp;
+}
+
+/* recv(2), of what was fed first. */
+ssize_t ic_tp_recv(struct ic_tp *tp, void *p, size_t n);
+static inline bool ic_tp_fed(const struct ic_tp *tp)
+{
+    return tp->fed && tp->fed->n > 0;
+}
+/* What was fed is about to go: keeps a copy of what is left of it. */
+int ic_tp_fed_keep(struct ic_tp *tp) IB_MUST_CHECK;
+void ic_tp_fed_drop(struct ic_tp *tp);
 
 /* --- tcp --- */
 struct ic_tp *ic_tcp_new(int fd, bool outgoing); /* takes fd on success; NULL without memory */

@@ -14,7 +14,6 @@ enum phase { PHASE_LOWER, PHASE_SEND, PHASE_RECEIVE, PHASE_ANSWER, PHASE_OPEN };
 
 struct ws {
     struct ic_tp tp;
-    struct ic_tp *lower; /* owns */
     uint8_t phase;
     bool fin; /* of the last data frame */
     bool started; /* a data frame was seen: continuation is possible unless fin */
@@ -52,7 +51,7 @@ static int send_head(struct ws *w, struct ib_err *err)
 {
     while (w->out_at < w->out.n) {
         struct iovec v = {w->out.p + w->out_at, w->out.n - w->out_at};
-        ssize_t n = w->lower->ops->write(w->lower, &v, 1, err);
+        ssize_t n = w->tp.lower->ops->write(w->tp.lower, &v, 1, err);
         if (n < 0) {
             return (int)n;
         }
@@ -81,7 +80,7 @@ static int receive_head(struct ws *w, size_t *n, struct ib_err *err)
         if (!p) {
             return ib_err_set(err, IB_ENOMEM, "out of memory");
         }
-        ssize_t got = w->lower->ops->read(w->lower, p, HEAD_STEP, err);
+        ssize_t got = w->tp.lower->ops->read(w->tp.lower, p, HEAD_STEP, err);
         w->buf.n = before + (got > 0 ? (size_t)got : 0);
         if (got <= 0) {
             return got ? (int)got : ib_err_set(err, IB_ELOST, "connection closed during the WebSocket handshake");
@@ -111,7 +110,7 @@ static int step_receive(struct ws *w, struct ib_err *err)
 
 static int step_lower(struct ws *w, struct ib_err *err)
 {
-    int rc = w->lower->ops->handshake(w->lower, err);
+    int rc = w->tp.lower->ops->handshake(w->tp.lower, err);
     if (rc != 0) {
         return rc;
     }
@@ -283,7 +282,7 @@ static ssize_t ws_read(struct ic_tp *tp, uint8_t *p, size_t n, struct ib_err *er
             release_buf(w);
         }
     } else {
-        got = w->lower->ops->read(w->lower, p, n, err);
+        got = w->tp.lower->ops->read(w->tp.lower, p, n, err);
     }
     if (got <= 0) {
         return got;
@@ -310,20 +309,20 @@ int ic_ws_control(struct ic_tp *tp, uint8_t payload[IC_WS_CONTROL_MAX], size_t *
 static ssize_t ws_write(struct ic_tp *tp, const struct iovec *v, int n, struct ib_err *err)
 {
     struct ws *w = of(tp);
-    return w->lower->ops->write(w->lower, v, n, err);
+    return w->tp.lower->ops->write(w->tp.lower, v, n, err);
 }
 
 static bool ws_pending(const struct ic_tp *tp)
 {
     const struct ws *w = (const struct ws *)(const void *)tp;
-    return !w->closed && (w->buf.n > w->buf_at || w->lower->ops->pending(w->lower));
+    return !w->closed && (w->buf.n > w->buf_at || w->tp.lower->ops->pending(w->tp.lower));
 }
 
 static void ws_free(struct ic_tp *tp)
 {
     struct ws *w = of(tp);
-    if (w->lower) {
-        w->lower->ops->free(w->lower);
+    if (w->tp.lower) {
+        w->tp.lower->ops->free(w->tp.lower);
     }
     ib_buf_fini(&w->buf);
     ib_buf_fini(&w->out);
@@ -332,7 +331,7 @@ static void ws_free(struct ic_tp *tp)
     free(w);
 }
 
-static const struct ic_tp_ops ws_ops = {ws_handshake, ws_read, ws_write, ws_pending, ws_free};
+static const struct ic_tp_ops ws_ops = {ws_handshake, ws_read, ws_write, ws_pending, ws_free, NULL, NULL};
 
 struct ic_tp *ic_ws_new(struct ic_tp *lower, const char *host, int port, const char *resource, size_t head_max)
 {
@@ -351,11 +350,11 @@ struct ic_tp *ic_ws_new(struct ic_tp *lower, const char *host, int port, const c
         ws_free(&w->tp); /* lower is not ours yet */
         return NULL;
     }
-    w->lower = lower;
+    w->tp.lower = lower;
     return &w->tp;
 }
 
 struct ic_tp *ic_ws_lower(struct ic_tp *ws)
 {
-    return of(ws)->lower;
+    return ws->lower;
 }

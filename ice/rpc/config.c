@@ -179,6 +179,7 @@ static void read_numbers(struct reader *r)
     int datagram = get_int(r, "Ice.UDP.SndSize", UDP_MAX);
     cfg->datagram_max = (size_t)(datagram < IC_HEADER_SIZE || datagram > UDP_MAX ? UDP_MAX : datagram) - UDP_OVERHEAD;
     cfg->pulse_s = get_int(r, "Moulin.Heartbeat", 0);
+    ic_loop_set_uring(r->rt->loop, get_int(r, "Moulin.IoUring", 1) > 0);
     ic_loop_set_linger(r->rt->loop, get_pause(r, "Moulin.OnewayPause", 120), get_pause(r, "Moulin.BusyPause", 100));
     cfg->warn_connections = get_int(r, "Ice.Warn.Connections", 0);
     cfg->warn_dispatch = get_int(r, "Ice.Warn.Dispatch", 1);

@@ -297,6 +297,7 @@ static const char *const known[] = {
     "Moulin.Gateway.Throttle.MaxPenalty",
     "Moulin.Gateway.Verifiers",
     "Moulin.Heartbeat",
+    "Moulin.IoUring",
     "Moulin.MaxDispatches",
     "Moulin.OnewayPause",
     "Moulin.Registry.AdminPamDirectory",

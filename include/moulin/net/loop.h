@@ -42,6 +42,10 @@ struct ic_deferred {
 void ic_loop_defer(struct ic_loop *loop, struct ic_deferred *d, void (*fn)(void *arg), void *arg);
 void ic_loop_undefer(struct ic_loop *loop, struct ic_deferred *d);
 
+/* Whether sockets that are ready together may be read, and written, with one system call. Where the kernel has no io_uring,
+   or forbids it, that is as if it were false, as in the beginning. */
+void ic_loop_set_uring(struct ic_loop *loop, bool may);
+
 /* Where messages come fast the loop looks at its sockets every so often only: at most this many us where nobody waits for an
    answer, and where many do and it has much to do. 0, the beginning: at once. */
 void ic_loop_set_linger(struct ic_loop *loop, int oneway_us, int busy_us);

@@ -61,7 +61,7 @@ static void sc_free(struct ic_tp *tp)
     ((struct script *)(void *)tp)->freed = true;
 }
 
-static const struct ic_tp_ops sc_ops = {sc_handshake, sc_read, sc_write, sc_pending, sc_free};
+static const struct ic_tp_ops sc_ops = {sc_handshake, sc_read, sc_write, sc_pending, sc_free, NULL, NULL};
 
 static struct ic_tp *script_new(struct script *s, bool outgoing, struct ib_span in, size_t step)
 {
