@@ -67,7 +67,8 @@ void ic_loop_set_linger(struct ic_loop *loop, int oneway_us, int busy_us)
     loop->linger.busy_us = busy_us;
 }
 
-/* Reads what has come, runs what was queued before, writes what that gave to send; what is deferred meanwhile waits for the next, so sockets are never starved.
+/* Reads what has come, runs what was queued before, writes what that gave to send; what is deferred meanwhile waits for
+ * the next, so sockets are never starved.
  */
 static void on_round(evutil_socket_t fd, short what, void *arg)
 {
@@ -310,7 +311,8 @@ void ic_loop_defer(struct ic_loop *loop, struct ic_deferred *d, void (*fn)(void 
     }
     if (!loop->deferred && !loop->in_round && !loop->reading) {
         event_active(loop->round, EV_TIMEOUT, 0); /* behind every socket that is ready now: their writes go together */
-    } else if (!loop->deferred && loop->in_round) { /* a timeout, not event_active: sockets are looked at again before it */
+    } else if (!loop->deferred &&
+               loop->in_round) { /* a timeout, not event_active: sockets are looked at again before it */
         static const struct timeval now = {0, 0};
         event_add(loop->round, &now);
     }

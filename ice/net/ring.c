@@ -52,7 +52,8 @@ struct ic_ring *ic_ring_new(void)
     if (!r) {
         return NULL;
     }
-    struct io_uring_params p = {.flags = IORING_SETUP_R_DISABLED | IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN};
+    struct io_uring_params p = {.flags =
+                                    IORING_SETUP_R_DISABLED | IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN};
     int rc = io_uring_queue_init_params(IC_RING_MAX, &r->u, &p);
     if (rc == -EINVAL) { /* a kernel before 6.1 */
         p = (struct io_uring_params){.flags = IORING_SETUP_R_DISABLED};

@@ -193,8 +193,7 @@ static ssize_t tcp_sent(struct ic_tp *tp, const struct ic_stage *s, ssize_t res,
     if (res >= 0) {
         return res;
     }
-    return res == -EAGAIN ? IC_TP_WRITABLE
-                          : ib_err_set(err, ic_tcp_error((int)-res, false), "%s", strerror((int)-res));
+    return res == -EAGAIN ? IC_TP_WRITABLE : ib_err_set(err, ic_tcp_error((int)-res, false), "%s", strerror((int)-res));
 }
 
 static bool tcp_pending(const struct ic_tp *tp)
@@ -209,7 +208,8 @@ static void tcp_free(struct ic_tp *tp)
     free(tp);
 }
 
-static const struct ic_tp_ops tcp_ops = {tcp_handshake, tcp_read, tcp_write, tcp_pending, tcp_free, tcp_stage, tcp_sent};
+static const struct ic_tp_ops tcp_ops = {tcp_handshake, tcp_read,  tcp_write, tcp_pending,
+                                         tcp_free,      tcp_stage, tcp_sent};
 
 struct ic_tp *ic_tcp_new(int fd, bool outgoing)
 {

@@ -365,7 +365,8 @@ static void tls_free(struct ic_tp *tp)
     free(t);
 }
 
-static const struct ic_tp_ops tls_ops = {tls_handshake, tls_read, tls_write, tls_pending, tls_free, tls_stage, tls_sent};
+static const struct ic_tp_ops tls_ops = {tls_handshake, tls_read,  tls_write, tls_pending,
+                                         tls_free,      tls_stage, tls_sent};
 
 static int set_up(struct tls *t, const char *host)
 {

@@ -55,7 +55,7 @@ static int sock_write(BIO *bio, const char *p, int n)
 {
     struct ic_tls_bio *b = of(bio);
     int more = SSL_get_state(b->wire->ssl) == TLS_ST_SW_SESSION_TICKET ? MSG_MORE : 0;
-    ssize_t put = b->capture                 ? captures(b, p, (size_t)n)
+    ssize_t put = b->capture               ? captures(b, p, (size_t)n)
                   : ic_tls_settle(b->wire) ? send(b->wire->tp->fd, p, (size_t)n, MSG_NOSIGNAL | more)
                                            : -1;
     BIO_clear_retry_flags(bio);

@@ -115,6 +115,7 @@ static inline void fx_init(struct fx *fx)
     memset(fx, 0, sizeof *fx);
     fx->loop = ic_loop_new(&err);
     assert_non_null(fx->loop);
+    ic_loop_set_uring(fx->loop, true); /* both ends are on it, so that two sockets are ready together often */
     fx->server_cfg = fx->client_cfg = fx_config();
     fx->server.echo = true;
 }

@@ -310,9 +310,9 @@ static void lingering(void **state)
         bool oneway, awaited;
         int64_t lingers;
     } rounds[] = {
-        {1000, true, false, 0}, {1079, true, false, 80}, {1160, true, false, 80}, {1200, true, true, 0},
-        {1290, true, false, 80}, {1451, true, false, 0}, {1500, false, true, 0}, {1520, true, false, 80},
-        {1590, true, false, 80}, /* a signal has cut it short */
+        {1000, true, false, 0}, {1079, true, false, 80}, {1160, true, false, 80},
+        {1200, true, true, 0},  {1290, true, false, 80}, {1451, true, false, 0},
+        {1500, false, true, 0}, {1520, true, false, 80}, {1590, true, false, 80}, /* a signal has cut it short */
     };
     struct ic_linger l = {.oneway_us = 80};
     for (size_t i = 0; i < sizeof rounds / sizeof *rounds; i++) {
@@ -349,9 +349,9 @@ static void lingering_busy(void **state)
         int share;
         int64_t lingers;
     } rounds[] = {
-        {2, 64, 90, 100}, {2, 64, 50, 100}, {2, 64, 40, 60}, {2, 64, 26, 4}, {2, 64, 25, 0}, {2, 64, 3, 0},
-        {16, 64, 90, 100}, {17, 64, 90, 0}, /* most of them have come: who else should? */
-        {4, 16, 90, 100}, {4, 15, 90, 0}, {1, 3, 90, 0}, /* one client, alone */
+        {2, 64, 90, 100}, {2, 64, 50, 100},  {2, 64, 40, 60}, {2, 64, 26, 4}, {2, 64, 25, 0},
+        {2, 64, 3, 0},    {16, 64, 90, 100}, {17, 64, 90, 0}, /* most of them have come: who else should? */
+        {4, 16, 90, 100}, {4, 15, 90, 0},    {1, 3, 90, 0}, /* one client, alone */
     };
     for (size_t i = 0; i < sizeof rounds / sizeof *rounds; i++) {
         struct ic_linger l = {.busy_us = 100};

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Many receives and sends in one call: every outcome of a socket call, and what happens where the kernel forbids the
+ * ring. */
+#include "test.h"
+
+#include "ring.h"
+
+#include <errno.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define PAIRS 12
+
+struct bench {
+    int fds[PAIRS][2];
+    struct ic_op ops[IC_RING_MAX];
+    struct ic_op *list[IC_RING_MAX];
+    struct iovec v[IC_RING_MAX][2];
+    char to[PAIRS][16];
+};
+
+static void bench_init(struct bench *b)
+{
+    memset(b, 0, sizeof *b);
+    for (int i = 0; i < PAIRS; i++)
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, b->fds[i]), 0);
+    for (int i = 0; i < IC_RING_MAX; i++)
+        b->list[i] = &b->ops[i];
+}
+
+static void bench_fini(struct bench *b)
+{
+    for (int i = 0; i < PAIRS; i++) {
+        close(b->fds[i][0]);
+        close(b->fds[i][1]);
+    }
+}
+
+static void to_receive(struct bench *b, int at, int pair)
+{
+    b->v[at][0] = (struct iovec){b->to[pair], sizeof b->to[pair]};
+    b->ops[at] = (struct ic_op){.fd = b->fds[pair][1], .msg = {.msg_iov = b->v[at], .msg_iovlen = 1}};
+}
+
+static void to_send(struct bench *b, int at, int pair, const char *head, const char *tail)
+{
+    b->v[at][0] = (struct iovec){(void *)(uintptr_t)head, strlen(head)};
+    b->v[at][1] = (struct iovec){(void *)(uintptr_t)tail, strlen(tail)};
+    b->ops[at] =
+        (struct ic_op){.sends = true, .fd = b->fds[pair][0], .msg = {.msg_iov = b->v[at], .msg_iovlen = *tail ? 2 : 1}};
+}
+
+/* Sends in one piece and in two to the first six, then all of them receive: some get bytes, some nothing, the end, an
+ * error. */
+static void outcomes(struct ic_ring *r)
+{
+    struct bench b;
+    bench_init(&b);
+    for (int i = 0; i < 6; i++)
+        to_send(&b, i, i, "abc", i % 2 ? "defg" : "");
+    close(b.fds[6][1]);
+    to_send(&b, 6, 6, "x", ""); /* nobody is there: an error, no signal */
+    ic_ring_run(r, b.list, 7);
+    for (int i = 0; i < 6; i++)
+        assert_int_equal(b.ops[i].res, i % 2 ? 7 : 3);
+    assert_int_equal(b.ops[6].res, -EPIPE);
+
+    close(b.fds[7][0]);
+    for (int i = 0; i < PAIRS; i++)
+        to_receive(&b, i, i);
+    b.ops[6].fd = -1;
+    ic_ring_run(r, b.list, PAIRS);
+    for (int i = 0; i < 6; i++) {
+        assert_int_equal(b.ops[i].res, i % 2 ? 7 : 3);
+        assert_memory_equal(b.to[i], "abcdefg", i % 2 ? 7 : 3);
+    }
+    assert_int_equal(b.ops[6].res, -EBADF);
+    assert_int_equal(b.ops[7].res, 0);
+    for (int i = 8; i < PAIRS; i++)
+        assert_int_equal(b.ops[i].res, -EAGAIN);
+    b.fds[6][1] = b.fds[7][0] = -1;
+    bench_fini(&b);
+}
+
+/* The most that one call takes, again and again. */
+static void full(struct ic_ring *r)
+{
+    struct bench b;
+    bench_init(&b);
+    for (int round = 0; round < 100; round++) {
+        for (int i = 0; i < IC_RING_MAX; i++)
+            to_send(&b, i, i % PAIRS, "1", "");
+        ic_ring_run(r, b.list, IC_RING_MAX);
+        for (int i = 0; i < PAIRS; i++)
+            to_receive(&b, i, i);
+        ic_ring_run(r, b.list, PAIRS);
+        for (int i = 0; i < PAIRS; i++)
+            assert_int_equal(b.ops[i].res, IC_RING_MAX / PAIRS + (i < IC_RING_MAX % PAIRS));
+    }
+    bench_fini(&b);
+}
+
+static void works(void **state)
+{
+    (void)state;
+    struct ic_ring *r = ic_ring_new();
+    if (!r)
+        skip(); /* a kernel without: the next test is all there is to see */
+    outcomes(r);
+    full(r);
+    assert_true(ic_ring_works(r));
+    ic_ring_free(r);
+}
+
+static void forbid(unsigned call)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog prog = {.len = sizeof code / sizeof *code, .filter = code};
+    assert_int_equal(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+    assert_int_equal(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog), 0);
+}
+
+static void in_child(void (*fn)(void))
+{
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        fn();
+        _exit(0);
+    }
+    int status;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+static void no_setup(void)
+{
+    forbid(SYS_io_uring_setup);
+    if (ic_ring_new())
+        _exit(1);
+}
+
+/* It is forbidden while we use it: what was asked for is done all the same. */
+static void no_more(void)
+{
+    struct ic_ring *r = ic_ring_new();
+    if (!r)
+        return;
+    forbid(SYS_io_uring_enter);
+    outcomes(r);
+    if (ic_ring_works(r))
+        _exit(2);
+    ic_ring_free(r);
+}
+
+static void forbidden(void **state)
+{
+    (void)state;
+    assert_false(ic_ring_works(NULL));
+    in_child(no_setup);
+    in_child(no_more);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(works), cmocka_unit_test(forbidden)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
