@@ -2,12 +2,13 @@
 /* Whether a loop shall linger before it looks at its sockets again: what comes meanwhile is read, dispatched and sent
    together, as a network card holds its interrupts back.
 
-   Nobody waits for an answer to a oneway. When a round brought nothing but oneways, and the one before it was only a moment
-   ago, the loop waits as long as that moment. A oneway that comes after a silence is never held up.
+   Nobody waits for an answer to a oneway. When a round brought nothing but oneways, and the one before it was only a
+   moment ago, the loop waits as long as that moment. A oneway that comes after a silence is never held up.
 
-   Where answers are awaited the loop lingers only when that ends the waiting of all sooner: its thread takes a good part of a
-   processor (waking it for each message alone is most of what that does), and those who came in this round are few of those
-   who are at work, so that more are on their way. One client, or a few, or many on a loop with little to do, never wait. */
+   Where answers are awaited the loop lingers only when that ends the waiting of all sooner: its thread takes a good
+   part of a processor (waking it for each message alone is most of what that does), and those who came in this round
+   are few of those who are at work, so that more are on their way. One client, or a few, or many on a loop with little
+   to do, never wait. */
 #ifndef ICE_NET_LINGER_H
 #define ICE_NET_LINGER_H
 
@@ -21,7 +22,8 @@ struct ic_linger {
     unsigned heard; /* awaited messages of this round */
 
     uint8_t window; /* its number: what a connection compares to be counted once */
-    unsigned sources, sources_before; /* at work in this window, in the one before: connections, and what those owe us */
+    unsigned sources,
+        sources_before; /* at work in this window, in the one before: connections, and what those owe us */
     int64_t since_us, cpu_us; /* when the window began, and the thread's processor time then */
     int share; /* of a processor that the last window took, in percent */
 

@@ -25,8 +25,8 @@ struct ic_ring *ic_ring_new(void);
 void ic_ring_free(struct ic_ring *r);
 bool ic_ring_works(const struct ic_ring *r);
 
-/* Runs n operations (at most IC_RING_MAX), in no particular order. Should the ring fail they are done one by one, and it
-   works no longer. */
+/* Runs n operations (at most IC_RING_MAX), in no particular order. Should the ring fail they are done one by one, and
+   it works no longer. */
 void ic_ring_run(struct ic_ring *r, struct ic_op *const *ops, unsigned n);
 
 #endif

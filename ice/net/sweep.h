@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a round does to sockets: all that are readable are received from with one system call, then dispatched; what that
-   leaves to be written is sent with another. One alone, or any without io_uring, is read and written directly. */
+/* What a round does to sockets: all that are readable are received from with one system call, then dispatched; what
+   that leaves to be written is sent with another. One alone, or any without io_uring, is read and written directly. */
 #ifndef ICE_NET_SWEEP_H
 #define ICE_NET_SWEEP_H
 
