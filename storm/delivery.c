@@ -107,6 +107,7 @@ static bool send_event(struct storm_subscriber *sub, const struct storm_event *e
     struct ir_raw_request rq = storm_event_request(e, sub->proxy);
     rq.oneway = sub->delivery == STORM_ONEWAY || sub->delivery == STORM_BATCH;
     const struct ir_call_options options = {.timeout_ms = rq.oneway ? -1 : sub->topic->storm->cfg.reply_timeout_ms,
+                                            .unhurried = sub->delivery == STORM_TWOWAY,
                                             .datagram = sub->datagram,
                                             .batch = batch_mode(sub)};
     if (sub->conn && ir_send_oneway(sub->conn, &rq, (enum ir_batch_mode)options.batch) == 0) {
@@ -204,6 +205,8 @@ void storm_subscriber_flush(struct storm_subscriber *sub)
     ic_timer_stop(&sub->flush);
     sub->due = sub->queue.n;
     send_events(sub);
+    if (sub->conn)
+        ir_conn_push(sub->conn); /* the memory of a large batch, still warm, is that of the next subscriber's */
 }
 
 void storm_deliver(struct storm_subscriber *sub)

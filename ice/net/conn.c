@@ -239,13 +239,13 @@ void ic_conn_outstanding(struct ic_conn *c, int delta)
     c->outstanding += delta;
 }
 
-/* A connection counts once in a window, with the answers it still owes: each of them may come at any time. */
+/* A connection counts once in a window, or for each answer it still owes: any of them may come at any time. */
 void ic_conn_heard(struct ic_conn *c, bool awaited)
 {
     struct ic_linger *l = &c->loop->linger;
     if (awaited && c->heard_in != l->window) {
         c->heard_in = l->window;
-        l->sources += 1 + (unsigned)(c->outstanding > 0 ? c->outstanding : 0);
+        l->sources += (unsigned)(c->outstanding > 1 ? c->outstanding : 1);
     }
     ic_loop_heard(c->loop, awaited);
 }

@@ -367,6 +367,11 @@ void ic_conn_flush(struct ic_conn *c)
     }
 }
 
+void ic_conn_push(struct ic_conn *c)
+{
+    ic_conn_flush(c);
+}
+
 bool ic_conn_stage(struct ic_conn *c, struct ic_stage *s)
 {
     if (c->pipe || !may_write(c) || c->blocked) {

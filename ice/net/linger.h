@@ -23,7 +23,7 @@ struct ic_linger {
 
     uint8_t window; /* its number: what a connection compares to be counted once */
     unsigned sources,
-        sources_before; /* at work in this window, in the one before: connections, and what those owe us */
+        sources_before; /* at work in this window, in the one before: connections, or answers they owe us */
     int64_t since_us, cpu_us; /* when the window began, and the thread's processor time then */
     int share; /* of a processor that the last window took, in percent */
 

@@ -8,6 +8,7 @@
 
 #define BATCH_FIRST 4096 /* what an open batch takes first; one that outgrows it is mostly a full one */
 #define BATCH_GROWTH 8
+#define PUSH_MIN 65536
 
 struct ir_batch {
     struct ir_conn *conn;
@@ -75,6 +76,14 @@ void ir_batch_flush(struct ir_conn *c)
     ib_block_unref(b->block);
     b->block = NULL;
     b->count = 0;
+}
+
+void ir_conn_push(struct ir_conn *c)
+{
+    if (!c->batch || c->batch->used < PUSH_MIN || !c->batch->count)
+        return;
+    ir_batch_flush(c);
+    ic_conn_push(c->net);
 }
 
 void ir_batch_drop(struct ir_conn *c)

@@ -386,6 +386,7 @@ static void set_options(struct ir_call *c, const struct ir_call_options *o)
     c->oneway = o->oneway || c->proxy->mode == IW_ONEWAY || c->proxy->mode == IW_BATCH_ONEWAY;
     c->fixed = o->conn != NULL;
     c->batch = o->batch;
+    c->unhurried = o->unhurried;
     c->datagram = o->datagram;
     c->oneway = c->oneway || c->datagram;
 }

@@ -25,6 +25,7 @@ static void on_reply(struct ir_conn *c, const struct ic_frame *f)
         return;
     }
     struct ir_call *call = find_call(c, id);
+    ic_conn_heard(c->net, !call || !call->unhurried);
     if (call) /* else it was cancelled or timed out, or the peer made it up: ignored (8.3) */
         ir_call_reply(call, f, (struct ib_span){in.p, (size_t)(in.end - in.p)});
 }
@@ -108,20 +109,20 @@ static int on_requests(struct ir_conn *c, const struct ic_frame *f)
 static bool is_awaited(const struct ic_frame *f)
 {
     struct iw_in in = iw_in(f->body);
-    return f->type == IC_REPLY || (f->type == IC_REQUEST && iw_in_i32(&in) != 0);
+    return f->type == IC_REQUEST && iw_in_i32(&in) != 0;
 }
 
 static void on_frame(void *arg, struct ic_conn *net, const struct ic_frame *f)
 {
     struct ir_conn *c = arg;
     c->received = true;
-    ic_conn_heard(net, is_awaited(f));
     if (c->rt->cfg.trace_protocol)
         ir_trace_message(c->rt, false, f->type, f->compression, f->body, (struct ib_span){NULL, 0});
     if (f->type == IC_REPLY) {
         on_reply(c, f);
         return;
     }
+    ic_conn_heard(net, is_awaited(f));
     if (c->closing) /* the peer repeats them elsewhere (9.2) */
         return;
     int r = on_requests(c, f);

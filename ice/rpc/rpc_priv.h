@@ -324,6 +324,7 @@ struct ir_call {
     uint8_t state; /* enum ir_call_state */
     uint8_t kind, mode, endpoint_selection;
     bool oneway, datagram, fixed, no_locator, no_router;
+    bool unhurried; /* nobody waits for its reply */
     uint8_t batch; /* enum ir_batch_mode */
     uint8_t guard;
     int8_t compress;

@@ -128,6 +128,7 @@ void ic_conn_outstanding(struct ic_conn *c, int delta);
 /* A message has come; awaited: somebody waits for what follows from it, as nobody does for a oneway. */
 void ic_conn_heard(struct ic_conn *c, bool awaited);
 
+void ic_conn_push(struct ic_conn *c); /* what is queued is written now, not at the end of the round; on_drained may come from here */
 void ic_conn_hold(struct ic_conn *c, bool hold); /* stop or resume reading its socket (flow control); nests by count */
 bool ic_conn_congested(const struct ic_conn *c); /* more than out_high_water bytes wait to be sent */
 size_t ic_conn_queued(const struct ic_conn *c);

@@ -29,6 +29,7 @@ struct ir_call_options {
     uint8_t guard; /* 0, or the class under which the runtime's guard judges new connections; classes share none */
     int compress; /* 0 as the endpoint says, 1 yes, -1 no */
     uint8_t batch; /* enum ir_batch_mode; oneways only */
+    bool unhurried; /* nobody waits for the reply: more like it are under way (Moulin.OnewayPause) */
     bool datagram; /* oneway by udp endpoints only; batch then means datagrams with several requests */
 };
 

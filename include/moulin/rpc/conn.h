@@ -39,6 +39,9 @@ void ir_conn_set_limits(struct ir_conn *c, const struct ir_limits *l);
    as they go on the wire. An error: nothing was done, take the long way (closed, congested, too large). */
 int ir_conn_send_batched(struct ir_conn *c, struct ib_span header, struct ib_span context,
                          struct ib_span params) IB_MUST_CHECK;
+/* A large open batch leaves now, not at the end of the loop's round: for those who have as much for many others. Drain hooks
+   may be called from here. */
+void ir_conn_push(struct ir_conn *c);
 
 /* Called for each heartbeat received. One per connection; NULL removes. */
 void ir_conn_on_heartbeat(struct ir_conn *c, void (*fn)(void *arg, struct ir_conn *c), void *arg);
