@@ -74,9 +74,18 @@ static void set_endpoint(struct ir_properties *p, const char *name, const struct
     set(p, key, value);
 }
 
-static struct ir_properties *properties(const struct sim_replica *r)
+struct ir_properties *sim_properties(void)
 {
     struct ir_properties *p = ir_properties_new();
+    set(p, "Moulin.OnewayPause", "0"); /* pauses are real time */
+    set(p, "Moulin.BusyPause", "0");
+    set(p, "Moulin.IoUring", "0"); /* the system's sockets are not the simulated ones */
+    return p;
+}
+
+static struct ir_properties *properties(const struct sim_replica *r)
+{
+    struct ir_properties *p = sim_properties();
     char locator[512] = "Test/Locator";
     for (int i = 0; i < sim_n_replicas; i++)
         snprintf(locator + strlen(locator), sizeof locator - strlen(locator), ":tcp -h 10.0.0.%d -p %d",
@@ -92,8 +101,6 @@ static struct ir_properties *properties(const struct sim_replica *r)
     set(p, "IceGrid.Registry.DynamicRegistration", "1");
     set(p, "IceGrid.Registry.Discovery.Enabled", "0");
     set(p, "Ice.Default.Locator", locator);
-    set(p, "Moulin.OnewayPause", "0"); /* it is real time */
-    set(p, "Moulin.BusyPause", "0");
     if (sim_verbose)
         set(p, "IceGrid.Registry.Trace.Replica", "2");
     return p;

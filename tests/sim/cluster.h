@@ -34,6 +34,8 @@ struct sim_replica {
     char name[16];
 };
 
+struct ir_properties *sim_properties(void); /* what a process here must have set */
+
 extern struct sim_replica sim_replicas[SIM_REPLICAS_MAX];
 extern int sim_n_replicas;
 extern bool sim_calm; /* no faults and no writes until everything is equal */

@@ -390,7 +390,7 @@ static void start(struct node *n)
 {
     struct ib_err err = {0};
     struct sim_proc *before = sim_current;
-    struct ir_properties *props = ir_properties_new();
+    struct ir_properties *props = sim_properties();
     const struct ir_adapter_options opt = {.endpoints = n->endpoint};
     sim_note("%s starts", n->name);
     sim_counts.node_starts++;

@@ -29,7 +29,7 @@ static bool ending;
 void sim_reader_start(struct sim_proc *p)
 {
     struct ib_err err = {0};
-    struct ir_properties *props = ir_properties_new();
+    struct ir_properties *props = sim_properties();
     proc = sim_current = p;
     loop = ic_loop_new(&err);
     rt = loop && props ? ir_runtime_new(loop, props, &slice_registry, &err) : NULL;
