@@ -96,7 +96,7 @@ int main(int argc, char **argv)
 {
     /* Messages come and go at the top of the heap, batches of a MiB too: giving each back to the system, and taking its pages
        anew, costs more than carrying it. */
-    (void)mallopt(M_TRIM_THRESHOLD, 8 << 20);
+    (void)mallopt(M_TRIM_THRESHOLD, 4 << 20);
     (void)mallopt(M_MMAP_THRESHOLD, 4 << 20);
     const char *word = argc > 1 ? argv[1] : "";
     if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0) {
