@@ -177,7 +177,7 @@ static inline struct iw_proxy *echo_proxy(struct fixture *f)
 struct raw {
     struct ic_loop *loop;
     int fd;
-    uint8_t p[70000];
+    uint8_t p[100000];
     size_t n;
     bool eof;
 };

@@ -192,6 +192,33 @@ static void order(void **state)
     peer_close(&p);
 }
 
+static bool has_come(struct peer *p)
+{
+    uint8_t byte;
+    return recv(p->raw.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 1;
+}
+
+/* A large batch leaves when it is pushed, before the loop's round ends; a small one waits for others. */
+static void pushed(void **state)
+{
+    struct peer p = {.directly = *state != NULL};
+    peer_open(&p, LINES(NULL));
+    put(&p, 0, 8, IR_BATCH_YES);
+    ir_conn_push(p.conn);
+    assert_false(has_come(&p));
+    expect(&p, 1, 0, 1);
+    for (int i = 0; i < 3; i++)
+        put(&p, i, 30000, IR_BATCH_YES);
+    assert_false(has_come(&p));
+    ir_conn_push(p.conn);
+    assert_true(has_come(&p));
+    expect(&p, 1, 0, 3);
+    ir_conn_push(p.conn); /* nothing is open */
+    put(&p, 0, 8, IR_BATCH_YES);
+    expect(&p, 1, 0, 1);
+    peer_close(&p);
+}
+
 /* What is open when the connection is closed leaves before the close. */
 static void open_at_close(void **state)
 {
@@ -218,6 +245,8 @@ int main(void)
         cmocka_unit_test_prestate(together, &directly),
         cmocka_unit_test_prestate(sizes, &directly),
         cmocka_unit_test_prestate(order, &directly),
+        cmocka_unit_test(pushed),
+        cmocka_unit_test_prestate(pushed, &directly),
         cmocka_unit_test(open_at_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

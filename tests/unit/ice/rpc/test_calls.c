@@ -366,6 +366,38 @@ static void test_variants(void **state)
     fixture_fini(&f);
 }
 
+/* The us of the quickest of five calls. */
+static int64_t call_us(struct fixture *f, struct iw_proxy *p, bool unhurried)
+{
+    int64_t least = INT64_MAX;
+    for (int i = 0; i < 5; i++) {
+        struct outcome o;
+        int64_t start = ib_clock_us();
+        call_add(f, p, &(struct ir_call_options){.unhurried = unhurried}, &o);
+        wait_for(f->loop, &o.done);
+        assert_int_equal(o.outcome, IR_SUCCESS);
+        ic_loop_run_once(f->loop, 0); /* the pause, if there is one, is the end of the reply's round */
+        int64_t us = ib_clock_us() - start;
+        least = us < least ? us : least;
+    }
+    return least;
+}
+
+/* Replies nobody waits for are gathered as oneways are; others are not. */
+static void test_unhurried(void **state)
+{
+    (void)state;
+    struct fixture f;
+    const char *const lines[] = {"Moulin.OnewayPause=10000", NULL};
+    fixture_init(&f, lines, lines);
+    struct iw_proxy *p = echo_proxy(&f);
+    expect_42(&f, p);
+    assert_in_range(call_us(&f, p, false), 0, 9999);
+    (void)call_us(&f, p, true);
+    assert_true(call_us(&f, p, true) >= 10000);
+    fixture_fini(&f);
+}
+
 /* --- deadlines, cancelling ------------------------------------------------------------------------------------- */
 
 static void test_deadlines(void **state)
@@ -569,7 +601,7 @@ int main(void)
         cmocka_unit_test(test_deadlines),       cmocka_unit_test(test_connection_timeout),
         cmocka_unit_test(test_cancel),          cmocka_unit_test(test_bidirectional),
         cmocka_unit_test(test_shutdown),        cmocka_unit_test(test_shutdown_bounded),
-        cmocka_unit_test(test_free_with_calls),
+        cmocka_unit_test(test_free_with_calls), cmocka_unit_test(test_unhurried),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
