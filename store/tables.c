@@ -215,13 +215,8 @@ static int ignore_record(void *arg, struct ib_span key, struct ib_span value, st
     return 0;
 }
 
-static int read_everything(const struct store_schema *schema, const char *dir)
+static int read_tables(const struct store_schema *schema, const char *dir, MDB_txn *txn)
 {
-    MDB_env *env;
-    MDB_txn *txn;
-    if (mdb_env_create(&env) || mdb_env_set_maxdbs(env, (MDB_dbi)schema->n_tables) ||
-        mdb_env_open(env, dir, MDB_RDONLY | MDB_NOLOCK, 0640) || mdb_txn_begin(env, NULL, MDB_RDONLY, &txn))
-        return 1;
     MDB_dbi meta;
     if (mdb_dbi_open(txn, schema->tables[notes_of(schema)], 0, &meta) == MDB_NOTFOUND)
         return 0; /* new, or another program's */
@@ -234,6 +229,31 @@ static int read_everything(const struct store_schema *schema, const char *dir)
             return 1;
     }
     return 0;
+}
+
+/* A database that is written meanwhile keeps its pages only for readers it knows: those in its lock file. A copy has none,
+   and gets none from us. */
+static unsigned reader_flags(const char *dir)
+{
+    char path[4200];
+    snprintf(path, sizeof path, "%s/lock.mdb", dir);
+    return MDB_RDONLY | (access(path, R_OK | W_OK) == 0 ? 0U : (unsigned)MDB_NOLOCK);
+}
+
+static int read_everything(const struct store_schema *schema, const char *dir)
+{
+    MDB_env *env;
+    MDB_txn *txn = NULL;
+    int rc = 1;
+    if (mdb_env_create(&env))
+        return rc;
+    if (mdb_env_set_maxdbs(env, (MDB_dbi)schema->n_tables) == 0 && mdb_env_open(env, dir, reader_flags(dir), 0640) == 0 &&
+        mdb_txn_begin(env, NULL, MDB_RDONLY, &txn) == 0) {
+        rc = read_tables(schema, dir, txn);
+        mdb_txn_abort(txn);
+    }
+    mdb_env_close(env);
+    return rc;
 }
 
 int store_check(const struct store_schema *schema, const char *dir, struct ib_err *err)
