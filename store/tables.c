@@ -231,8 +231,8 @@ static int read_tables(const struct store_schema *schema, const char *dir, MDB_t
     return 0;
 }
 
-/* A database that is written meanwhile keeps its pages only for readers it knows: those in its lock file. A copy has none,
-   and gets none from us. */
+/* A database that is written meanwhile keeps its pages only for readers it knows: those in its lock file. A copy has
+   none, and gets none from us. */
 static unsigned reader_flags(const char *dir)
 {
     char path[4200];
@@ -247,8 +247,8 @@ static int read_everything(const struct store_schema *schema, const char *dir)
     int rc = 1;
     if (mdb_env_create(&env))
         return rc;
-    if (mdb_env_set_maxdbs(env, (MDB_dbi)schema->n_tables) == 0 && mdb_env_open(env, dir, reader_flags(dir), 0640) == 0 &&
-        mdb_txn_begin(env, NULL, MDB_RDONLY, &txn) == 0) {
+    if (mdb_env_set_maxdbs(env, (MDB_dbi)schema->n_tables) == 0 &&
+        mdb_env_open(env, dir, reader_flags(dir), 0640) == 0 && mdb_txn_begin(env, NULL, MDB_RDONLY, &txn) == 0) {
         rc = read_tables(schema, dir, txn);
         mdb_txn_abort(txn);
     }
