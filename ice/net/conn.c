@@ -48,6 +48,7 @@ void ic_conn_free(struct ic_conn *c)
 {
     ic_loop_undefer(c->loop, &c->run);
     ic_sweep_forget(c);
+    ic_exchange_forget(c);
     ic_timer_fini(&c->timer);
     ic_loop_conn_left(c->loop);
     free(c->why_text);
@@ -131,7 +132,7 @@ static short wanted(const struct ic_conn *c)
     }
     short want = 0;
     bool reads = ic_conn_reads(c);
-    if ((reads && !c->read_writes) || c->write_reads) {
+    if (((reads && !c->read_writes) || c->write_reads) && !c->exchanges) {
         want |= EV_READ;
     }
     if ((c->blocked && !c->write_reads) || (reads && c->read_writes)) {
@@ -246,6 +247,9 @@ void ic_conn_heard(struct ic_conn *c, bool awaited)
     if (awaited && c->heard_in != l->window) {
         c->heard_in = l->window;
         l->sources += (unsigned)(c->outstanding > 1 ? c->outstanding : 1);
+    }
+    if (awaited) {
+        ic_exchange_heard(c->loop, c);
     }
     ic_loop_heard(c->loop, awaited);
 }

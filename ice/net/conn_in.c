@@ -3,6 +3,7 @@
    from the loop's scratch block, larger bodies are read into a block of their own that grows as they arrive. */
 #include "conn_priv.h"
 
+#include <errno.h>
 #include <moulin/base/clock.h>
 #include <string.h>
 
@@ -261,6 +262,17 @@ void ic_conn_read(struct ic_conn *c)
         ic_conn_do(c, IC_DO_READ); /* the socket may be silent while the transport still holds bytes */
     }
     ic_conn_set_io(c);
+}
+
+void ic_conn_feed(struct ic_conn *c, struct ic_fed *fed, const uint8_t *p, ssize_t res, size_t most)
+{
+    *fed = (struct ic_fed){.p = p, .n = res > 0 ? (size_t)res : 0, .more = res == (ssize_t)most};
+    fed->error = res > 0 ? EAGAIN : (int)-res;
+    ic_tp_base(c->tp)->fed = fed;
+    ic_conn_read(c);
+    if (c->tp && ic_tp_fed_keep(ic_tp_base(c->tp)) < 0) {
+        ic_conn_finish(c, IB_ENOMEM, NULL);
+    }
 }
 
 void ic_conn_reading_again(struct ic_conn *c)

@@ -90,6 +90,8 @@ struct ic_conn {
     bool peer_close; /* theirs has come */
     bool ws_close_sent, ws_close_came;
     bool closing_noted;
+    bool exchanges; /* it is received from in the loop's exchange, not by libevent */
+    uint8_t place; /* in the loop's briskness, counted from 1; 0: none */
     uint8_t heard_in; /* the window of the loop's linger in which it was counted */
 
     uint8_t hdr_have;
@@ -148,6 +150,9 @@ void ic_connecting_retry(struct ic_conn *c);
 /* conn_in.c */
 bool ic_conn_reads(const struct ic_conn *c);
 void ic_conn_read(struct ic_conn *c);
+/* Reads what was received for it already, of most bytes there was room for (res: bytes or -errno), and from its socket
+   only if that may hold more. */
+void ic_conn_feed(struct ic_conn *c, struct ic_fed *fed, const uint8_t *p, ssize_t res, size_t most);
 void ic_conn_message(struct ic_conn *c, const struct ic_header *h, struct ib_span body, struct ib_block *block);
 void ic_conn_reading_again(struct ic_conn *c); /* after a hold */
 void ic_conn_in_fini(struct ic_conn *c);

@@ -35,6 +35,7 @@ void ic_conn_finish(struct ic_conn *c, int code, const char *text)
     c->why_text = text ? strdup(text) : NULL;
     ib_list_remove(&c->pending);
     ic_sweep_forget(c);
+    ic_exchange_forget(c);
     ic_timer_stop(&c->timer);
     ic_conn_set_io(c);
     if (c->tp) {

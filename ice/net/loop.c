@@ -23,21 +23,26 @@ static int64_t thread_cpu_us(void)
     return clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t) == 0 ? (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000 : 0;
 }
 
-static void linger(struct ic_loop *loop)
+bool ic_loop_lingered(struct ic_loop *loop)
 {
+    if (!loop->linger.oneways && !loop->linger.awaited) {
+        return false;
+    }
     int64_t now = ib_clock_us();
     if (ic_linger_window_over(&loop->linger, now)) {
         ic_linger_window(&loop->linger, now, thread_cpu_us());
     }
     int64_t us = ic_linger_due(&loop->linger, now);
     if (us == 0) {
-        return;
+        return false;
     }
     if (!loop->precise) {
         loop->precise = true;
         (void)prctl(PR_SET_TIMERSLACK, 1000UL); /* ns; the usual 50 us would be as much again */
     }
+    ic_sweep_writes(loop);
     nanosleep(&(struct timespec){0, us * 1000}, NULL);
+    return true;
 }
 
 static void on_to_linger(void *arg)
@@ -67,17 +72,9 @@ void ic_loop_set_linger(struct ic_loop *loop, int oneway_us, int busy_us)
     loop->linger.busy_us = busy_us;
 }
 
-/* Reads what has come, runs what was queued before, writes what that gave to send; what is deferred meanwhile waits for
- * the next, so sockets are never starved.
- */
-static void on_round(evutil_socket_t fd, short what, void *arg)
+/* What is deferred meanwhile waits for the next, so sockets are never starved. */
+void ic_loop_round(struct ic_loop *loop)
 {
-    (void)fd;
-    (void)what;
-    struct ic_loop *loop = arg;
-    loop->reading = true;
-    ic_sweep_reads(loop);
-    loop->reading = false;
     loop->running = loop->deferred;
     if (loop->running) {
         loop->running->prev = &loop->running;
@@ -90,10 +87,26 @@ static void on_round(evutil_socket_t fd, short what, void *arg)
         ic_loop_undefer(loop, d);
         d->fn(d->arg);
     }
+    loop->in_round = false;
+}
+
+/* Reads what has come, runs what was queued before, writes what that gave to send. */
+static void on_round(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    struct ic_loop *loop = arg;
+    loop->reading = true;
+    ic_sweep_reads(loop);
+    loop->reading = false;
+    ic_loop_round(loop);
+    loop->in_round = true;
     ic_sweep_writes(loop);
     loop->in_round = false;
-    if (loop->linger.oneways || loop->linger.awaited) {
-        linger(loop);
+    bool awaited = loop->linger.awaited;
+    if (!ic_loop_lingered(loop) && awaited && loop->may_exchange && !loop->exchanging && ic_exchange_due(loop)) {
+        loop->to_exchange = true;
+        event_base_loopbreak(loop->base);
     }
 }
 
@@ -238,6 +251,7 @@ void ic_loop_free(struct ic_loop *loop)
     pthread_mutex_destroy(&loop->lock);
     ib_block_unref(loop->scratch);
     ic_sweep_free(loop);
+    ic_exchange_free(loop);
     ic_tls_bio_free(loop->tls_bio);
     free(loop->staging);
     free(loop);
@@ -245,9 +259,15 @@ void ic_loop_free(struct ic_loop *loop)
 
 void ic_loop_run(struct ic_loop *loop)
 {
+    loop->may_exchange = loop->uring;
     while (!loop->stopped) {
         event_base_loop(loop->base, EVLOOP_NO_EXIT_ON_EMPTY);
+        if (loop->to_exchange && !loop->stopped) {
+            ic_exchange_run(loop);
+        }
+        loop->to_exchange = false;
     }
+    loop->may_exchange = false;
     loop->stopped = false;
 }
 

@@ -3,6 +3,7 @@
 #ifndef ICE_NET_LOOP_PRIV_H
 #define ICE_NET_LOOP_PRIV_H
 
+#include "exchange.h"
 #include "linger.h"
 
 #include <moulin/base/block.h>
@@ -44,6 +45,9 @@ struct ic_loop {
     struct ib_list to_read, to_write; /* connections: what this round does to their sockets */
     struct ic_sweep *sweep; /* owns; NULL: one socket at a time */
     bool uring; /* io_uring may be tried */
+    struct ic_briskness brisk;
+    struct ic_exchange *exchange; /* owns; made for the first */
+    bool may_exchange, to_exchange, exchanging;
     struct ib_list listeners; /* of struct ic_listener: the table of in-process listeners */
     struct ib_block *scratch; /* where sockets are read into; frames borrow from it */
     size_t scratch_used;
@@ -57,6 +61,11 @@ void ic_loop_conn_left(struct ic_loop *loop);
 
 void ic_tls_bio_free(struct ic_tls_bio *b); /* tls_bio.c */
 void ic_loop_memory(void); /* loop_mem.c; before libevent is used */
+
+/* Runs what was deferred; what it leaves to be written is still to be sent. */
+void ic_loop_round(struct ic_loop *loop);
+/* Lingers if the round has brought what makes it due; then all is written before. */
+bool ic_loop_lingered(struct ic_loop *loop);
 
 /* A message has come; awaited: somebody waits for what follows from it. */
 void ic_loop_heard(struct ic_loop *loop, bool awaited);

@@ -112,24 +112,12 @@ static unsigned receive(struct ic_loop *loop, struct ic_sweep *s)
     return n;
 }
 
-/* The connection reads what was received for it, and from its socket only if that may hold more. */
 static void feed(struct slot *slot)
 {
-    struct ic_conn *c = slot->conn;
     if (slot->op.fd < 0) {
-        ic_conn_read(c);
-        return;
-    }
-    if (!c->tp) { /* closed by what another has brought */
-        return;
-    }
-    ssize_t res = slot->op.res;
-    slot->fed = (struct ic_fed){.p = slot->v[0].iov_base, .n = res > 0 ? (size_t)res : 0, .more = res == PIECE};
-    slot->fed.error = res > 0 ? EAGAIN : (int)-res;
-    ic_tp_base(c->tp)->fed = &slot->fed;
-    ic_conn_read(c);
-    if (c->tp && ic_tp_fed_keep(ic_tp_base(c->tp)) < 0) {
-        ic_conn_finish(c, IB_ENOMEM, NULL);
+        ic_conn_read(slot->conn);
+    } else if (slot->conn->tp) { /* not closed by what another has brought */
+        ic_conn_feed(slot->conn, &slot->fed, slot->v[0].iov_base, slot->op.res, PIECE);
     }
 }
 
@@ -163,7 +151,7 @@ static unsigned stage(struct ic_loop *loop, struct ic_sweep *s)
         slot->op.fd = -1;
         if (ic_conn_stage(slot->conn, &slot->stage)) {
             slot->op = (struct ic_op){.fd = slot->conn->tp->fd,
-                                      .sends = true,
+                                      .kind = IC_OP_SEND,
                                       .msg = {.msg_iov = slot->v, .msg_iovlen = (size_t)slot->stage.n}};
             ops[n_ops++] = &slot->op;
             used += slot->stage.used;

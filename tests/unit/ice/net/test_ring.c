@@ -56,7 +56,7 @@ static void to_send(struct bench *b, int at, int pair, const char *head, const c
     b->v[at][0] = (struct iovec){(void *)(uintptr_t)head, strlen(head)};
     b->v[at][1] = (struct iovec){(void *)(uintptr_t)tail, strlen(tail)};
     b->ops[at] =
-        (struct ic_op){.sends = true, .fd = b->fds[pair][0], .msg = {.msg_iov = b->v[at], .msg_iovlen = *tail ? 2 : 1}};
+        (struct ic_op){.kind = IC_OP_SEND, .fd = b->fds[pair][0], .msg = {.msg_iov = b->v[at], .msg_iovlen = *tail ? 2 : 1}};
 }
 
 /* Sends in one piece and in two to the first six, then all of them receive: some get bytes, some nothing, the end, an

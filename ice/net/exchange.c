@@ -1,0 +1,398 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "exchange.h"
+
+#include "conn_priv.h"
+#include "ring.h"
+#include "sweep.h"
+
+#include <moulin/base/clock.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ROUNDS_MIN 32 /* before it begins */
+#define ROUNDS_MAX 8192 /* where it was soon over */
+#define SOON 256 /* waits */
+#define BRISK_US 500 /* from round to round */
+#define SILENCE_US 5000
+#define BASE_EVERY 128 /* waits: libevent's own timers (those of evdns) have their turn */
+#define SENDS 12 /* more go out directly */
+#define PIECE 4096 /* what is received at once; a larger message goes on directly */
+#define ROOM 8192 /* what is sent so; larger messages go out directly */
+#define BACKEND_MAX 4096 /* descriptors to look at */
+
+struct member {
+    struct ic_op op; /* armed while the kernel receives for it */
+    struct iovec v;
+    struct ic_fed fed;
+};
+
+struct sending {
+    struct ic_conn *conn;
+    struct ic_op op;
+    struct iovec v[IC_STAGE_IOV];
+    struct ic_stage stage;
+};
+
+struct ic_exchange {
+    struct ic_ring *ring;
+    struct ic_op base; /* whether libevent has anything */
+    bool over;
+    unsigned waits;
+    struct member members[IC_EXCHANGE_MEMBERS];
+    struct sending sendings[SENDS];
+    unsigned n_sendings;
+    uint8_t room[ROOM];
+    uint8_t bytes[IC_EXCHANGE_MEMBERS][PIECE];
+};
+
+/* --- who takes part --- */
+
+void ic_exchange_heard(struct ic_loop *loop, struct ic_conn *c)
+{
+    struct ic_briskness *b = &loop->brisk;
+    if (c->place) {
+        b->at[c->place - 1] = ++b->clock;
+        return;
+    }
+    if (b->others || !loop->may_exchange) {
+        return;
+    }
+    unsigned oldest = 0;
+    for (unsigned i = 0; i < IC_EXCHANGE_MEMBERS; i++) {
+        if (!b->who[i]) {
+            oldest = i;
+            break;
+        }
+        oldest = b->clock - b->at[i] > b->clock - b->at[oldest] ? i : oldest;
+    }
+    if (b->who[oldest]) {
+        b->others = true;
+        if (loop->exchanging) {
+            return;
+        }
+        b->who[oldest]->place = 0;
+    }
+    b->who[oldest] = c;
+    b->at[oldest] = ++b->clock;
+    c->place = (uint8_t)(oldest + 1);
+}
+
+bool ic_exchange_due(struct ic_loop *loop)
+{
+    struct ic_briskness *b = &loop->brisk;
+    if (b->others) {
+        b->others = false;
+        b->rounds = 0;
+        return false;
+    }
+    if (b->rounds++ == 0) {
+        b->since_us = ib_clock_us();
+        b->needed = b->needed < ROUNDS_MIN ? ROUNDS_MIN : b->needed;
+    }
+    if (b->rounds < b->needed) {
+        return false;
+    }
+    b->rounds = 0;
+    return ib_clock_us() - b->since_us < (int64_t)b->needed * BRISK_US;
+}
+
+/* --- making and freeing --- */
+
+/* libevent does not tell its descriptor, but the kernel says which one watches ours. */
+static bool watches(int fd, int wanted)
+{
+    char path[64], line[256];
+    bool found = false;
+    (void)snprintf(path, sizeof path, "/proc/self/fdinfo/%d", fd);
+    FILE *f = fopen(path, "re");
+    while (f && !found && fgets(line, sizeof line, f)) {
+        int target;
+        found = sscanf(line, "tfd: %d", &target) == 1 && target == wanted;
+    }
+    if (f) {
+        (void)fclose(f);
+    }
+    return found;
+}
+
+static int backend_of(const struct ic_loop *loop)
+{
+    for (int fd = 0; fd < BACKEND_MAX; fd++) {
+        if (watches(fd, loop->wake_fd)) {
+            return fd;
+        }
+    }
+    return -1;
+}
+
+static struct ic_exchange *make(const struct ic_loop *loop)
+{
+    int base = backend_of(loop);
+    struct ic_exchange *x = base >= 0 ? calloc(1, sizeof *x) : NULL;
+    if (!x) {
+        return NULL;
+    }
+    x->ring = ic_ring_new();
+    x->base = (struct ic_op){.kind = IC_OP_READABLE, .fd = base};
+    if (!ic_ring_can_wait(x->ring)) {
+        ic_ring_free(x->ring);
+        free(x);
+        return NULL;
+    }
+    return x;
+}
+
+void ic_exchange_free(struct ic_loop *loop)
+{
+    if (loop->exchange) {
+        ic_ring_free(loop->exchange->ring);
+    }
+    free(loop->exchange);
+    loop->exchange = NULL;
+}
+
+/* --- joining and leaving --- */
+
+static struct ic_conn *conn_at(const struct ic_loop *loop, unsigned i)
+{
+    return loop->brisk.who[i];
+}
+
+/* Anything but the plain case is libevent's. */
+static bool may_join(const struct ic_conn *c)
+{
+    return c->tp && ic_conn_reads(c) && !c->stash && !c->write_reads && !c->read_writes && !ic_tp_base(c->tp)->fed;
+}
+
+/* True once. */
+static bool done(struct ic_op *op)
+{
+    bool is = op->armed && op->res != IC_OP_WAITS;
+    op->armed = op->armed && !is;
+    return is;
+}
+
+static void disarm(struct ic_exchange *x, struct ic_op *op)
+{
+    if (!ic_ring_disarm(x->ring, &op, 1)) {
+        x->over = true;
+    }
+}
+
+/* What was received in its last moment is kept for the connection's next read. */
+static void part(struct ic_exchange *x, struct ic_conn *c)
+{
+    struct member *m = &x->members[c->place - 1];
+    c->exchanges = false;
+    if (m->op.armed) {
+        disarm(x, &m->op);
+    }
+    if (done(&m->op) && m->op.res > 0) {
+        m->fed = (struct ic_fed){.p = m->v.iov_base, .n = (size_t)m->op.res, .more = true};
+        ic_tp_base(c->tp)->fed = &m->fed;
+        if (ic_tp_fed_keep(ic_tp_base(c->tp)) < 0) {
+            ic_conn_finish(c, IB_ENOMEM, NULL);
+            return;
+        }
+        ic_conn_do(c, IC_DO_READ);
+    }
+    ic_conn_set_io(c);
+}
+
+void ic_exchange_forget(struct ic_conn *c)
+{
+    struct ic_exchange *x = c->loop->exchange;
+    if (!c->place) {
+        return;
+    }
+    if (c->exchanges) {
+        struct member *m = &x->members[c->place - 1];
+        if (m->op.armed) {
+            disarm(x, &m->op);
+        }
+        m->op.armed = false;
+        c->exchanges = false;
+    }
+    c->loop->brisk.who[c->place - 1] = NULL;
+    c->place = 0;
+}
+
+/* Who is there, and may. */
+static void review(struct ic_loop *loop, struct ic_exchange *x)
+{
+    for (unsigned i = 0; i < IC_EXCHANGE_MEMBERS; i++) {
+        struct ic_conn *c = conn_at(loop, i);
+        if (c && c->exchanges && !x->members[i].op.armed && !may_join(c)) {
+            part(x, c);
+        } else if (c && !c->exchanges && may_join(c)) {
+            c->exchanges = true;
+            ic_conn_set_io(c);
+        }
+    }
+}
+
+/* --- one wait --- */
+
+static void stage(struct ic_loop *loop, struct ic_exchange *x)
+{
+    size_t used = 0;
+    x->n_sendings = 0;
+    while (!ib_list_empty(&loop->to_write)) {
+        struct ic_conn *c = IB_CONTAINER(loop->to_write.next, struct ic_conn, to_write);
+        ib_list_remove(&c->to_write);
+        struct sending *s = x->n_sendings < SENDS ? &x->sendings[x->n_sendings] : NULL;
+        if (s) {
+            s->stage = (struct ic_stage){.v = s->v, .room = x->room + used, .space = sizeof x->room - used};
+        }
+        if (!s || c->queued > ROOM || !ic_conn_stage(c, &s->stage)) {
+            ic_conn_flush(c);
+            continue;
+        }
+        used += s->stage.used;
+        s->conn = c;
+        s->op = (struct ic_op){.kind = IC_OP_SEND,
+                               .fd = c->tp->fd,
+                               .msg = {.msg_iov = s->v, .msg_iovlen = (size_t)s->stage.n}};
+        x->n_sendings++;
+    }
+}
+
+/* False: something has come already (while another was disarmed), or cannot be waited for, so there shall be no wait. */
+static bool arm(struct ic_loop *loop, struct ic_exchange *x, struct ic_op **ops, unsigned *n)
+{
+    bool all = true;
+    *n = 0;
+    for (unsigned i = 0; i < IC_EXCHANGE_MEMBERS; i++) {
+        struct ic_conn *c = conn_at(loop, i);
+        struct member *m = &x->members[i];
+        if (!c || !c->exchanges) {
+            continue;
+        }
+        if (m->op.armed || !may_join(c)) {
+            all = all && m->op.armed && m->op.res == IC_OP_WAITS;
+            continue;
+        }
+        m->v = (struct iovec){x->bytes[i], PIECE};
+        m->op = (struct ic_op){.fd = c->tp->fd, .msg = {.msg_iov = &m->v, .msg_iovlen = 1}};
+        ops[(*n)++] = &m->op;
+    }
+    if (!x->base.armed) {
+        ops[(*n)++] = &x->base;
+        return all;
+    }
+    return all && x->base.res == IC_OP_WAITS;
+}
+
+static void wait(struct ic_loop *loop, struct ic_exchange *x, int64_t us)
+{
+    struct ic_op *sends[SENDS], *arms[IC_EXCHANGE_MEMBERS + 1];
+    unsigned n_arms;
+    stage(loop, x);
+    if (!arm(loop, x, arms, &n_arms)) {
+        us = 0;
+    }
+    for (unsigned i = 0; i < x->n_sendings; i++) {
+        sends[i] = &x->sendings[i].op;
+    }
+    ic_ring_wait(x->ring, sends, x->n_sendings, arms, n_arms, us);
+    x->waits++;
+    x->over = x->over || !ic_ring_works(x->ring);
+}
+
+/* What became of it; returns how many have received something. */
+static unsigned dispatch(struct ic_loop *loop, struct ic_exchange *x)
+{
+    unsigned n = 0;
+    loop->reading = true;
+    for (unsigned i = 0; i < x->n_sendings; i++) {
+        struct sending *s = &x->sendings[i];
+        if (s->conn->tp) {
+            ic_conn_staged(s->conn, &s->stage, s->op.res);
+        }
+    }
+    for (unsigned i = 0; i < IC_EXCHANGE_MEMBERS; i++) {
+        struct member *m = &x->members[i];
+        struct ic_conn *c = conn_at(loop, i);
+        if (c && c->exchanges && done(&m->op)) {
+            ic_conn_feed(c, &m->fed, x->bytes[i], m->op.res, PIECE);
+            n++;
+        }
+    }
+    loop->reading = false;
+    return n;
+}
+
+/* Until the next timer at most. */
+static int64_t patience(const struct ic_loop *loop)
+{
+    if (!loop->tick_at) {
+        return SILENCE_US;
+    }
+    int64_t ms = loop->tick_at - ib_clock_ms();
+    return ms * 1000 >= SILENCE_US ? SILENCE_US : ms > 0 ? ms * 1000 : 0;
+}
+
+static bool base_has_work(const struct ic_loop *loop)
+{
+    return loop->deferred || event_base_get_num_events(loop->base, EVENT_BASE_COUNT_ACTIVE) > 0 ||
+           (loop->tick_at && loop->tick_at <= ib_clock_ms());
+}
+
+static void turn(struct ic_loop *loop, struct ic_exchange *x)
+{
+    review(loop, x);
+    int64_t us = patience(loop);
+    wait(loop, x, us);
+    bool base = done(&x->base);
+    unsigned n = dispatch(loop, x);
+    if (loop->deferred) {
+        ic_loop_round(loop);
+        x->over = ic_loop_lingered(loop) || x->over;
+    }
+    x->over = x->over || loop->brisk.others || (n == 0 && !base && us == SILENCE_US);
+    if (base || x->waits % BASE_EVERY == 0 || base_has_work(loop)) {
+        event_base_loop(loop->base, EVLOOP_ONCE | EVLOOP_NONBLOCK); /* once: others may be brisk, too */
+    }
+}
+
+static void leave(struct ic_loop *loop, struct ic_exchange *x)
+{
+    if (x->base.armed) {
+        disarm(x, &x->base);
+        x->base.armed = false;
+    }
+    for (unsigned i = 0; i < IC_EXCHANGE_MEMBERS; i++) {
+        struct ic_conn *c = conn_at(loop, i);
+        if (c && c->exchanges) {
+            part(x, c);
+        }
+    }
+    ic_sweep_writes(loop);
+}
+
+void ic_exchange_run(struct ic_loop *loop)
+{
+    struct ic_briskness *b = &loop->brisk;
+    loop->exchange = loop->exchange ? loop->exchange : make(loop);
+    struct ic_exchange *x = loop->exchange;
+    if (!x) {
+        loop->may_exchange = false;
+        return;
+    }
+    loop->exchanging = true;
+    x->over = false;
+    x->waits = 0;
+    while (!x->over && !loop->stopped) {
+        turn(loop, x);
+    }
+    leave(loop, x);
+    loop->exchanging = false;
+    b->others = false;
+    b->rounds = 0;
+    b->needed = x->waits >= SOON ? ROUNDS_MIN : b->needed < ROUNDS_MAX ? b->needed * 2 : ROUNDS_MAX;
+    if (!ic_ring_works(x->ring)) {
+        loop->may_exchange = false;
+        ic_exchange_free(loop);
+    }
+}
