@@ -248,9 +248,7 @@ void ic_conn_heard(struct ic_conn *c, bool awaited)
         c->heard_in = l->window;
         l->sources += (unsigned)(c->outstanding > 1 ? c->outstanding : 1);
     }
-    if (awaited) {
-        ic_exchange_heard(c->loop, c);
-    }
+    ic_exchange_heard(c->loop, c, awaited);
     ic_loop_heard(c->loop, awaited);
 }
 

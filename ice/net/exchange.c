@@ -14,8 +14,10 @@
 #define ROUNDS_MAX 8192 /* where it was soon over */
 #define SOON 256 /* waits */
 #define BRISK_US 500 /* from round to round */
+#define HEARD_PERCENT 130 /* of a round: more are better gathered */
 #define SILENCE_US 5000
 #define BASE_EVERY 128 /* waits: libevent's own timers (those of evdns) have their turn */
+#define AWAITED_MIN (BASE_EVERY / 8)
 #define SENDS 12 /* more go out directly */
 #define PIECE 4096 /* what is received at once; a larger message goes on directly */
 #define ROOM 8192 /* what is sent so; larger messages go out directly */
@@ -25,6 +27,7 @@ struct member {
     struct ic_op op; /* armed while the kernel receives for it */
     struct iovec v;
     struct ic_fed fed;
+    int64_t rests_until; /* us; it has brought oneways */
 };
 
 struct sending {
@@ -38,7 +41,7 @@ struct ic_exchange {
     struct ic_ring *ring;
     struct ic_op base; /* whether libevent has anything */
     bool over;
-    unsigned waits;
+    unsigned waits, awaited;
     struct member members[IC_EXCHANGE_MEMBERS];
     struct sending sendings[SENDS];
     unsigned n_sendings;
@@ -48,45 +51,56 @@ struct ic_exchange {
 
 /* --- who takes part --- */
 
-void ic_exchange_heard(struct ic_loop *loop, struct ic_conn *c)
+static unsigned free_or_oldest(const struct ic_briskness *b)
 {
-    struct ic_briskness *b = &loop->brisk;
-    if (c->place) {
-        b->at[c->place - 1] = ++b->clock;
-        return;
-    }
-    if (b->others || !loop->may_exchange) {
-        return;
-    }
     unsigned oldest = 0;
     for (unsigned i = 0; i < IC_EXCHANGE_MEMBERS; i++) {
         if (!b->who[i]) {
-            oldest = i;
-            break;
+            return i;
         }
-        oldest = b->clock - b->at[i] > b->clock - b->at[oldest] ? i : oldest;
+        oldest = b->round - b->at[i] > b->round - b->at[oldest] ? i : oldest;
     }
-    if (b->who[oldest]) {
-        b->others = true;
-        if (loop->exchanging) {
+    return oldest;
+}
+
+void ic_exchange_heard(struct ic_loop *loop, struct ic_conn *c, bool awaited)
+{
+    struct ic_briskness *b = &loop->brisk;
+    unsigned place = c->place - 1U;
+    if (!c->place) {
+        if (b->others || !loop->may_exchange) {
             return;
         }
-        b->who[oldest]->place = 0;
+        place = free_or_oldest(b);
+        if (b->who[place]) {
+            b->others = true;
+            if (loop->exchanging) {
+                return;
+            }
+            b->who[place]->place = 0;
+        }
+        b->who[place] = c;
+        b->at[place] = b->awaited[place] = b->round - 1;
+        c->place = (uint8_t)(place + 1);
     }
-    b->who[oldest] = c;
-    b->at[oldest] = ++b->clock;
-    c->place = (uint8_t)(oldest + 1);
+    b->heard += b->at[place] != b->round;
+    b->at[place] = b->round;
+    if (awaited) {
+        b->awaited[place] = b->round;
+    }
 }
 
 bool ic_exchange_due(struct ic_loop *loop)
 {
     struct ic_briskness *b = &loop->brisk;
+    b->round++;
     if (b->others) {
         b->others = false;
         b->rounds = 0;
         return false;
     }
     if (b->rounds++ == 0) {
+        b->heard = 0;
         b->since_us = ib_clock_us();
         b->needed = b->needed < ROUNDS_MIN ? ROUNDS_MIN : b->needed;
     }
@@ -94,7 +108,7 @@ bool ic_exchange_due(struct ic_loop *loop)
         return false;
     }
     b->rounds = 0;
-    return ib_clock_us() - b->since_us < (int64_t)b->needed * BRISK_US;
+    return b->heard * 100 <= b->needed * HEARD_PERCENT && ib_clock_us() - b->since_us < (int64_t)b->needed * BRISK_US;
 }
 
 /* --- making and freeing --- */
@@ -251,22 +265,27 @@ static void stage(struct ic_loop *loop, struct ic_exchange *x)
         }
         used += s->stage.used;
         s->conn = c;
-        s->op = (struct ic_op){.kind = IC_OP_SEND,
-                               .fd = c->tp->fd,
-                               .msg = {.msg_iov = s->v, .msg_iovlen = (size_t)s->stage.n}};
+        s->op = (struct ic_op){
+            .kind = IC_OP_SEND, .fd = c->tp->fd, .msg = {.msg_iov = s->v, .msg_iovlen = (size_t)s->stage.n}};
         x->n_sendings++;
     }
 }
 
-/* False: something has come already (while another was disarmed), or cannot be waited for, so there shall be no wait. */
-static bool arm(struct ic_loop *loop, struct ic_exchange *x, struct ic_op **ops, unsigned *n)
+/* False: something has come already (while another was disarmed), or cannot be waited for, so there shall be no wait.
+ */
+static bool arm(struct ic_loop *loop, struct ic_exchange *x, struct ic_op **ops, unsigned *n, int64_t *us)
 {
+    int64_t now = ib_clock_us();
     bool all = true;
     *n = 0;
     for (unsigned i = 0; i < IC_EXCHANGE_MEMBERS; i++) {
         struct ic_conn *c = conn_at(loop, i);
         struct member *m = &x->members[i];
         if (!c || !c->exchanges) {
+            continue;
+        }
+        if (m->rests_until > now && !m->op.armed) {
+            *us = *us < m->rests_until - now ? *us : m->rests_until - now;
             continue;
         }
         if (m->op.armed || !may_join(c)) {
@@ -284,12 +303,24 @@ static bool arm(struct ic_loop *loop, struct ic_exchange *x, struct ic_op **ops,
     return all && x->base.res == IC_OP_WAITS;
 }
 
-static void wait(struct ic_loop *loop, struct ic_exchange *x, int64_t us)
+/* Until the next timer at most. */
+static int64_t patience(const struct ic_loop *loop)
+{
+    if (!loop->tick_at) {
+        return SILENCE_US;
+    }
+    int64_t ms = loop->tick_at - ib_clock_ms();
+    return ms * 1000 >= SILENCE_US ? SILENCE_US : ms > 0 ? ms * 1000 : 0;
+}
+
+/* Returns how long it would have waited. */
+static int64_t wait(struct ic_loop *loop, struct ic_exchange *x)
 {
     struct ic_op *sends[SENDS], *arms[IC_EXCHANGE_MEMBERS + 1];
     unsigned n_arms;
+    int64_t us = patience(loop);
     stage(loop, x);
-    if (!arm(loop, x, arms, &n_arms)) {
+    if (!arm(loop, x, arms, &n_arms, &us)) {
         us = 0;
     }
     for (unsigned i = 0; i < x->n_sendings; i++) {
@@ -297,12 +328,15 @@ static void wait(struct ic_loop *loop, struct ic_exchange *x, int64_t us)
     }
     ic_ring_wait(x->ring, sends, x->n_sendings, arms, n_arms, us);
     x->waits++;
+    loop->brisk.round++;
     x->over = x->over || !ic_ring_works(x->ring);
+    return us;
 }
 
 /* What became of it; returns how many have received something. */
 static unsigned dispatch(struct ic_loop *loop, struct ic_exchange *x)
 {
+    const struct ic_briskness *b = &loop->brisk;
     unsigned n = 0;
     loop->reading = true;
     for (unsigned i = 0; i < x->n_sendings; i++) {
@@ -316,21 +350,13 @@ static unsigned dispatch(struct ic_loop *loop, struct ic_exchange *x)
         struct ic_conn *c = conn_at(loop, i);
         if (c && c->exchanges && done(&m->op)) {
             ic_conn_feed(c, &m->fed, x->bytes[i], m->op.res, PIECE);
+            bool oneways = b->at[i] == b->round && b->awaited[i] != b->round;
+            m->rests_until = oneways ? ib_clock_us() + loop->linger.oneway_us : 0;
             n++;
         }
     }
     loop->reading = false;
     return n;
-}
-
-/* Until the next timer at most. */
-static int64_t patience(const struct ic_loop *loop)
-{
-    if (!loop->tick_at) {
-        return SILENCE_US;
-    }
-    int64_t ms = loop->tick_at - ib_clock_ms();
-    return ms * 1000 >= SILENCE_US ? SILENCE_US : ms > 0 ? ms * 1000 : 0;
 }
 
 static bool base_has_work(const struct ic_loop *loop)
@@ -339,19 +365,34 @@ static bool base_has_work(const struct ic_loop *loop)
            (loop->tick_at && loop->tick_at <= ib_clock_ms());
 }
 
+/* Now and then: whether it is still what it was. */
+static void consider(struct ic_loop *loop, struct ic_exchange *x)
+{
+    struct ic_briskness *b = &loop->brisk;
+    x->over = x->over || b->heard * 100 > BASE_EVERY * HEARD_PERCENT || x->awaited < AWAITED_MIN;
+    b->heard = x->awaited = 0;
+}
+
 static void turn(struct ic_loop *loop, struct ic_exchange *x)
 {
     review(loop, x);
-    int64_t us = patience(loop);
-    wait(loop, x, us);
+    int64_t us = wait(loop, x);
     bool base = done(&x->base);
     unsigned n = dispatch(loop, x);
     if (loop->deferred) {
         ic_loop_round(loop);
-        x->over = ic_loop_lingered(loop) || x->over;
     }
+    x->awaited += loop->linger.awaited;
+    if (loop->linger.awaited && ic_loop_lingered(loop)) {
+        x->over = true;
+    }
+    loop->linger.oneways = false; /* who brought them rests */
     x->over = x->over || loop->brisk.others || (n == 0 && !base && us == SILENCE_US);
-    if (base || x->waits % BASE_EVERY == 0 || base_has_work(loop)) {
+    bool now_and_then = x->waits % BASE_EVERY == 0;
+    if (now_and_then) {
+        consider(loop, x);
+    }
+    if (base || now_and_then || base_has_work(loop)) {
         event_base_loop(loop->base, EVLOOP_ONCE | EVLOOP_NONBLOCK); /* once: others may be brisk, too */
     }
 }
@@ -382,7 +423,7 @@ void ic_exchange_run(struct ic_loop *loop)
     }
     loop->exchanging = true;
     x->over = false;
-    x->waits = 0;
+    x->waits = x->awaited = 0;
     while (!x->over && !loop->stopped) {
         turn(loop, x);
     }

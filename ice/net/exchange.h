@@ -4,8 +4,11 @@
    call, not three. libevent's own descriptor is waited for with them, so nothing else is late: other connections,
    listeners, signals and what other threads post.
 
-   It begins when round after round was brought by no more than IC_EXCHANGE_MEMBERS connections and in quick succession, and
-   ends with the first silence or when others join in: many together are better served by rounds (sweep.h). */
+   Who brings oneways, which nobody awaits, is received from once in the loop's pause for them (linger.h): then together
+   with what is awaited, instead of waking the loop in between.
+
+   It begins when round after round was brought by no more than IC_EXCHANGE_MEMBERS connections and in quick succession,
+   and ends with the first silence or when others join in: many together are better served by rounds (sweep.h). */
 #ifndef ICE_NET_EXCHANGE_H
 #define ICE_NET_EXCHANGE_H
 
@@ -21,14 +24,15 @@ struct ic_exchange;
 /* Whether it is time for one. */
 struct ic_briskness {
     struct ic_conn *who[IC_EXCHANGE_MEMBERS]; /* those heard last; a connection knows its place */
-    uint32_t at[IC_EXCHANGE_MEMBERS]; /* when, in messages */
-    uint32_t clock;
+    uint32_t at[IC_EXCHANGE_MEMBERS],
+        awaited[IC_EXCHANGE_MEMBERS]; /* the last round with any message, with an awaited one */
+    uint32_t round; /* the number of this one */
     bool others; /* somebody else was heard */
-    unsigned rounds, needed;
+    unsigned heard, rounds, needed; /* heard: each one once in a round */
     int64_t since_us;
 };
 
-void ic_exchange_heard(struct ic_loop *loop, struct ic_conn *c); /* a message somebody awaits */
+void ic_exchange_heard(struct ic_loop *loop, struct ic_conn *c, bool awaited); /* a message */
 void ic_exchange_forget(struct ic_conn *c);
 
 /* At the end of a round that did not linger; true: the loop shall leave libevent for ic_exchange_run. */

@@ -132,8 +132,9 @@ static unsigned reap(struct ic_ring *r)
 static void one(struct ic_op *op)
 {
     do {
-        op->res = op->kind == IC_OP_SEND ? sendmsg(op->fd, &op->msg, MSG_DONTWAIT | MSG_NOSIGNAL)
-                                         : recv(op->fd, op->msg.msg_iov->iov_base, op->msg.msg_iov->iov_len, MSG_DONTWAIT);
+        op->res = op->kind == IC_OP_SEND
+                      ? sendmsg(op->fd, &op->msg, MSG_DONTWAIT | MSG_NOSIGNAL)
+                      : recv(op->fd, op->msg.msg_iov->iov_base, op->msg.msg_iov->iov_len, MSG_DONTWAIT);
     } while (op->res < 0 && errno == EINTR);
     op->res = op->res < 0 ? -errno : op->res;
 }

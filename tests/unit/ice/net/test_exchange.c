@@ -518,8 +518,9 @@ static int drop_certs(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_two),  cmocka_unit_test(test_several_sizes), cmocka_unit_test(test_others),
-        cmocka_unit_test(test_timers_and_posts), cmocka_unit_test(test_held), cmocka_unit_test(test_one_ends),
+        cmocka_unit_test(test_two),     cmocka_unit_test(test_several_sizes),
+        cmocka_unit_test(test_others),  cmocka_unit_test(test_timers_and_posts),
+        cmocka_unit_test(test_held),    cmocka_unit_test(test_one_ends),
         cmocka_unit_test(test_silence), cmocka_unit_test(test_forbidden),
     };
     return cmocka_run_group_tests(tests, make_certs, drop_certs);
