@@ -40,6 +40,9 @@ struct sending {
 struct ic_exchange {
     struct ic_ring *ring;
     struct ic_op base; /* whether libevent has anything */
+    struct ic_op wake; /* other threads have posted */
+    struct iovec wake_v;
+    uint64_t wake_count;
     bool over;
     unsigned waits, awaited;
     struct member members[IC_EXCHANGE_MEMBERS];
@@ -149,6 +152,8 @@ static struct ic_exchange *make(const struct ic_loop *loop)
     }
     x->ring = ic_ring_new();
     x->base = (struct ic_op){.kind = IC_OP_READABLE, .fd = base};
+    x->wake_v = (struct iovec){&x->wake_count, sizeof x->wake_count};
+    x->wake = (struct ic_op){.kind = IC_OP_READ, .fd = loop->wake_fd, .msg = {.msg_iov = &x->wake_v, .msg_iovlen = 1}};
     if (!ic_ring_can_wait(x->ring)) {
         ic_ring_free(x->ring);
         free(x);
@@ -189,7 +194,7 @@ static bool done(struct ic_op *op)
 
 static void disarm(struct ic_exchange *x, struct ic_op *op)
 {
-    if (!ic_ring_disarm(x->ring, &op, 1)) {
+    if (op->armed && !ic_ring_disarm(x->ring, &op, 1)) {
         x->over = true;
     }
 }
@@ -199,9 +204,7 @@ static void part(struct ic_exchange *x, struct ic_conn *c)
 {
     struct member *m = &x->members[c->place - 1];
     c->exchanges = false;
-    if (m->op.armed) {
-        disarm(x, &m->op);
-    }
+    disarm(x, &m->op);
     if (done(&m->op) && m->op.res > 0) {
         m->fed = (struct ic_fed){.p = m->v.iov_base, .n = (size_t)m->op.res, .more = true};
         ic_tp_base(c->tp)->fed = &m->fed;
@@ -222,9 +225,7 @@ void ic_exchange_forget(struct ic_conn *c)
     }
     if (c->exchanges) {
         struct member *m = &x->members[c->place - 1];
-        if (m->op.armed) {
-            disarm(x, &m->op);
-        }
+        disarm(x, &m->op);
         m->op.armed = false;
         c->exchanges = false;
     }
@@ -240,6 +241,7 @@ static void review(struct ic_loop *loop, struct ic_exchange *x)
         if (c && c->exchanges && !x->members[i].op.armed && !may_join(c)) {
             part(x, c);
         } else if (c && !c->exchanges && may_join(c)) {
+            x->members[i].rests_until = 0;
             c->exchanges = true;
             ic_conn_set_io(c);
         }
@@ -271,13 +273,23 @@ static void stage(struct ic_loop *loop, struct ic_exchange *x)
     }
 }
 
+static bool arm_own(struct ic_op *op, struct ic_op **ops, unsigned *n)
+{
+    if (!op->armed) {
+        ops[(*n)++] = op;
+        return true;
+    }
+    return op->res == IC_OP_WAITS;
+}
+
 /* False: something has come already (while another was disarmed), or cannot be waited for, so there shall be no wait.
  */
 static bool arm(struct ic_loop *loop, struct ic_exchange *x, struct ic_op **ops, unsigned *n, int64_t *us)
 {
     int64_t now = ib_clock_us();
-    bool all = true;
     *n = 0;
+    bool all = arm_own(&x->base, ops, n);
+    all = arm_own(&x->wake, ops, n) && all;
     for (unsigned i = 0; i < IC_EXCHANGE_MEMBERS; i++) {
         struct ic_conn *c = conn_at(loop, i);
         struct member *m = &x->members[i];
@@ -296,11 +308,7 @@ static bool arm(struct ic_loop *loop, struct ic_exchange *x, struct ic_op **ops,
         m->op = (struct ic_op){.fd = c->tp->fd, .msg = {.msg_iov = &m->v, .msg_iovlen = 1}};
         ops[(*n)++] = &m->op;
     }
-    if (!x->base.armed) {
-        ops[(*n)++] = &x->base;
-        return all;
-    }
-    return all && x->base.res == IC_OP_WAITS;
+    return all;
 }
 
 /* Until the next timer at most. */
@@ -316,7 +324,7 @@ static int64_t patience(const struct ic_loop *loop)
 /* Returns how long it would have waited. */
 static int64_t wait(struct ic_loop *loop, struct ic_exchange *x)
 {
-    struct ic_op *sends[SENDS], *arms[IC_EXCHANGE_MEMBERS + 1];
+    struct ic_op *sends[SENDS], *arms[IC_EXCHANGE_MEMBERS + 2];
     unsigned n_arms;
     int64_t us = patience(loop);
     stage(loop, x);
@@ -333,7 +341,7 @@ static int64_t wait(struct ic_loop *loop, struct ic_exchange *x)
     return us;
 }
 
-/* What became of it; returns how many have received something. */
+/* What became of it; returns how many have brought something. */
 static unsigned dispatch(struct ic_loop *loop, struct ic_exchange *x)
 {
     const struct ic_briskness *b = &loop->brisk;
@@ -354,6 +362,10 @@ static unsigned dispatch(struct ic_loop *loop, struct ic_exchange *x)
             m->rests_until = oneways ? ib_clock_us() + loop->linger.oneway_us : 0;
             n++;
         }
+    }
+    if (done(&x->wake)) {
+        ic_loop_run_posts(loop);
+        n++;
     }
     loop->reading = false;
     return n;
@@ -397,12 +409,16 @@ static void turn(struct ic_loop *loop, struct ic_exchange *x)
     }
 }
 
-static void leave(struct ic_loop *loop, struct ic_exchange *x)
+/* False: not now. */
+static bool leave(struct ic_loop *loop, struct ic_exchange *x)
 {
-    if (x->base.armed) {
-        disarm(x, &x->base);
-        x->base.armed = false;
+    if (event_add(loop->wake, NULL) < 0) {
+        return false;
     }
+    disarm(x, &x->base);
+    disarm(x, &x->wake);
+    bool posted = done(&x->wake);
+    x->base.armed = x->wake.armed = false;
     for (unsigned i = 0; i < IC_EXCHANGE_MEMBERS; i++) {
         struct ic_conn *c = conn_at(loop, i);
         if (c && c->exchanges) {
@@ -410,6 +426,10 @@ static void leave(struct ic_loop *loop, struct ic_exchange *x)
         }
     }
     ic_sweep_writes(loop);
+    if (posted) {
+        ic_loop_run_posts(loop);
+    }
+    return true;
 }
 
 void ic_exchange_run(struct ic_loop *loop)
@@ -422,12 +442,14 @@ void ic_exchange_run(struct ic_loop *loop)
         return;
     }
     loop->exchanging = true;
-    x->over = false;
     x->waits = x->awaited = 0;
-    while (!x->over && !loop->stopped) {
-        turn(loop, x);
-    }
-    leave(loop, x);
+    event_del(loop->wake);
+    do {
+        x->over = false;
+        while (!x->over && !loop->stopped) {
+            turn(loop, x);
+        }
+    } while (!leave(loop, x) && ic_ring_works(x->ring));
     loop->exchanging = false;
     b->others = false;
     b->rounds = 0;

@@ -17,8 +17,8 @@ struct ic_ring {
 
 static bool knows_all(struct io_uring *u)
 {
-    static const int needed[] = {IORING_OP_RECV, IORING_OP_SEND, IORING_OP_SENDMSG, IORING_OP_POLL_ADD,
-                                 IORING_OP_ASYNC_CANCEL};
+    static const int needed[] = {IORING_OP_RECV,     IORING_OP_SEND, IORING_OP_SENDMSG,
+                                 IORING_OP_POLL_ADD, IORING_OP_READ, IORING_OP_ASYNC_CANCEL};
     struct io_uring_probe *probe = io_uring_get_probe_ring(u);
     bool all = probe != NULL;
     for (size_t i = 0; all && i < sizeof needed / sizeof *needed; i++) {
@@ -42,6 +42,7 @@ static bool enable(struct io_uring *u)
         {.opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_SEND},
         {.opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_SENDMSG},
         {.opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_POLL_ADD},
+        {.opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_READ},
         {.opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_ASYNC_CANCEL},
     };
     (void)io_uring_register_ring_fd(u); /* a little quicker, where it is known */
@@ -99,6 +100,8 @@ static void prepare(struct ic_ring *r, struct ic_op *op)
     struct iovec *v = op->msg.msg_iov;
     if (op->kind == IC_OP_READABLE) {
         io_uring_prep_poll_add(sqe, op->fd, POLLIN);
+    } else if (op->kind == IC_OP_READ) {
+        io_uring_prep_read(sqe, op->fd, v->iov_base, (unsigned)v->iov_len, 0);
     } else if (op->kind == IC_OP_RECEIVE) {
         io_uring_prep_recv(sqe, op->fd, v->iov_base, v->iov_len, op->armed ? 0 : MSG_DONTWAIT);
         sqe->ioprio = op->armed ? IORING_RECVSEND_POLL_FIRST : 0;

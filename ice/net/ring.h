@@ -16,6 +16,7 @@ enum ic_op_kind {
     IC_OP_RECEIVE, /* msg_iov[0] is where to */
     IC_OP_SEND, /* msg_iov is what */
     IC_OP_READABLE, /* whether it is: only to be armed */
+    IC_OP_READ, /* of what is no socket, likewise */
 };
 
 struct ic_op {

@@ -12,6 +12,7 @@
 #include <linux/seccomp.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -55,8 +56,8 @@ static void to_send(struct bench *b, int at, int pair, const char *head, const c
 {
     b->v[at][0] = (struct iovec){(void *)(uintptr_t)head, strlen(head)};
     b->v[at][1] = (struct iovec){(void *)(uintptr_t)tail, strlen(tail)};
-    b->ops[at] =
-        (struct ic_op){.kind = IC_OP_SEND, .fd = b->fds[pair][0], .msg = {.msg_iov = b->v[at], .msg_iovlen = *tail ? 2 : 1}};
+    b->ops[at] = (struct ic_op){
+        .kind = IC_OP_SEND, .fd = b->fds[pair][0], .msg = {.msg_iov = b->v[at], .msg_iovlen = *tail ? 2 : 1}};
 }
 
 /* Sends in one piece and in two to the first six, then all of them receive: some get bytes, some nothing, the end, an
@@ -109,6 +110,54 @@ static void full(struct ic_ring *r)
     bench_fini(&b);
 }
 
+/* Operations that wait: until something comes, until time is over, until they are disarmed. */
+static void waiting(struct ic_ring *r)
+{
+    struct bench b;
+    bench_init(&b);
+    uint64_t count = 0;
+    int counter = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    assert_true(counter >= 0);
+    to_receive(&b, 0, 0);
+    to_receive(&b, 1, 1);
+    b.ops[2] = (struct ic_op){.kind = IC_OP_READABLE, .fd = b.fds[2][1]};
+    b.v[3][0] = (struct iovec){&count, sizeof count};
+    b.ops[3] = (struct ic_op){.kind = IC_OP_READ, .fd = counter, .msg = {.msg_iov = b.v[3], .msg_iovlen = 1}};
+    ic_ring_wait(r, NULL, 0, b.list, 4, 1000);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(b.ops[i].res, IC_OP_WAITS);
+
+    to_send(&b, 4, 0, "abc", "de"); /* what is sent is awaited by the same call */
+    ic_ring_wait(r, b.list + 4, 1, NULL, 0, 10000000);
+    assert_int_equal(b.ops[4].res, 5);
+    assert_int_equal(b.ops[0].res, 5);
+    assert_memory_equal(b.to[0], "abcde", 5);
+    for (int i = 1; i < 4; i++)
+        assert_int_equal(b.ops[i].res, IC_OP_WAITS);
+
+    to_send(&b, 4, 2, "x", ""); /* so it is by other calls, and by other programs */
+    ic_ring_run(r, b.list + 4, 1);
+    assert_int_equal(write(counter, &(uint64_t){7}, sizeof count), sizeof count);
+    while (b.ops[2].res == IC_OP_WAITS || b.ops[3].res == IC_OP_WAITS)
+        ic_ring_wait(r, NULL, 0, NULL, 0, 10000000);
+    assert_true(b.ops[2].res > 0);
+    assert_int_equal(b.ops[3].res, sizeof count);
+    assert_int_equal(count, 7);
+
+    to_receive(&b, 5, 5);
+    ic_ring_wait(r, NULL, 0, b.list + 5, 1, 0);
+    struct ic_op *both[] = {&b.ops[1], &b.ops[5]};
+    assert_true(ic_ring_disarm(r, both, 2));
+    assert_int_equal(b.ops[1].res, -ECANCELED);
+    assert_int_equal(b.ops[5].res, -ECANCELED);
+    assert_int_equal(write(b.fds[5][0], "left", 4), 4); /* nobody takes it any more */
+    to_receive(&b, 5, 5);
+    ic_ring_run(r, b.list + 5, 1);
+    assert_int_equal(b.ops[5].res, 4);
+    close(counter);
+    bench_fini(&b);
+}
+
 static void works(void **state)
 {
     (void)state;
@@ -120,6 +169,8 @@ static void works(void **state)
     }
     outcomes(r);
     full(r);
+    if (ic_ring_can_wait(r))
+        waiting(r);
     assert_true(ic_ring_works(r));
     ic_ring_free(r);
 }
@@ -171,12 +222,36 @@ static void no_more(void)
     ic_ring_free(r);
 }
 
+/* While something waits: what is to be sent is sent, and that nothing can be disarmed is told. */
+static void no_more_waiting(void)
+{
+    struct ic_ring *r = ic_ring_new();
+    if (!ic_ring_can_wait(r)) {
+        ic_ring_free(r);
+        return;
+    }
+    struct bench b;
+    bench_init(&b);
+    to_receive(&b, 0, 0);
+    ic_ring_wait(r, NULL, 0, b.list, 1, 0);
+    forbid(SYS_io_uring_enter);
+    to_send(&b, 1, 0, "abc", "");
+    ic_ring_wait(r, b.list + 1, 1, NULL, 0, 10000000);
+    if (b.ops[1].res != 3 || ic_ring_works(r) || ic_ring_disarm(r, b.list, 1))
+        _exit(3);
+    ic_ring_free(r);
+    if (recv(b.fds[0][1], b.to[0], sizeof b.to[0], MSG_DONTWAIT) != 3)
+        _exit(4);
+    bench_fini(&b);
+}
+
 static void forbidden(void **state)
 {
     (void)state;
     assert_false(ic_ring_works(NULL));
     in_child(no_setup);
     in_child(no_more);
+    in_child(no_more_waiting);
 }
 
 int main(void)
