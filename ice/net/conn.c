@@ -106,7 +106,7 @@ static void on_run(void *arg)
     if (todo & IC_DO_READ && c->state != IC_ST_CLOSED) {
         if (c->peer) {
             ic_pipe_flush(c->peer);
-        } else {
+        } else if (!ic_exchange_feed(c)) {
             ic_conn_read(c);
         }
     }

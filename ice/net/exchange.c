@@ -9,9 +9,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define ROUNDS_MIN 32 /* before it begins */
-#define ROUNDS_MAX 8192 /* where it was soon over */
+#define ROUNDS_MAX 1024 /* where it was soon over */
 #define SOON 256 /* waits */
 #define BRISK_US 500 /* from round to round */
 #define HEARD_PERCENT 130 /* of a round: more are better gathered */
@@ -48,6 +49,8 @@ struct ic_exchange {
     struct member members[IC_EXCHANGE_MEMBERS];
     struct sending sendings[SENDS];
     unsigned n_sendings;
+    struct ic_conn *aside[SENDS]; /* what they have cannot be staged */
+    unsigned n_aside;
     uint8_t room[ROOM];
     uint8_t bytes[IC_EXCHANGE_MEMBERS][PIECE];
 };
@@ -117,6 +120,15 @@ bool ic_exchange_due(struct ic_loop *loop)
 /* --- making and freeing --- */
 
 /* libevent does not tell its descriptor, but the kernel says which one watches ours. */
+static bool is_epoll(int fd)
+{
+    char path[64], what[64];
+    (void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    ssize_t n = readlink(path, what, sizeof what - 1);
+    what[n > 0 ? n : 0] = '\0';
+    return strstr(what, "[eventpoll]") != NULL;
+}
+
 static bool watches(int fd, int wanted)
 {
     char path[64], line[256];
@@ -136,7 +148,7 @@ static bool watches(int fd, int wanted)
 static int backend_of(const struct ic_loop *loop)
 {
     for (int fd = 0; fd < BACKEND_MAX; fd++) {
-        if (watches(fd, loop->wake_fd)) {
+        if (is_epoll(fd) && watches(fd, loop->wake_fd)) {
             return fd;
         }
     }
@@ -233,6 +245,21 @@ void ic_exchange_forget(struct ic_conn *c)
     c->place = 0;
 }
 
+bool ic_exchange_feed(struct ic_conn *c)
+{
+    struct ic_exchange *x = c->loop->exchange;
+    if (!c->exchanges) {
+        return false;
+    }
+    unsigned i = c->place - 1U;
+    struct member *m = &x->members[i];
+    if (!done(&m->op)) {
+        return false;
+    }
+    ic_conn_feed(c, &m->fed, x->bytes[i], m->op.res, PIECE);
+    return true;
+}
+
 /* Who is there, and may. */
 static void review(struct ic_loop *loop, struct ic_exchange *x)
 {
@@ -250,27 +277,44 @@ static void review(struct ic_loop *loop, struct ic_exchange *x)
 
 /* --- one wait --- */
 
-static void stage(struct ic_loop *loop, struct ic_exchange *x)
+/* Whoever has much to send, or is one of many, sends directly, and before anything is staged: his end may be another's.
+ */
+static unsigned send_directly(struct ic_loop *loop, struct ic_conn **few)
 {
-    size_t used = 0;
-    x->n_sendings = 0;
+    unsigned n = 0;
     while (!ib_list_empty(&loop->to_write)) {
         struct ic_conn *c = IB_CONTAINER(loop->to_write.next, struct ic_conn, to_write);
         ib_list_remove(&c->to_write);
-        struct sending *s = x->n_sendings < SENDS ? &x->sendings[x->n_sendings] : NULL;
-        if (s) {
-            s->stage = (struct ic_stage){.v = s->v, .room = x->room + used, .space = sizeof x->room - used};
-        }
-        if (!s || c->queued > ROOM || !ic_conn_stage(c, &s->stage)) {
+        if (n < SENDS && c->queued <= ROOM) {
+            few[n++] = c;
+        } else {
             ic_conn_flush(c);
+        }
+    }
+    return n;
+}
+
+/* False: some are left to be flushed behind the call. */
+static bool stage(struct ic_loop *loop, struct ic_exchange *x)
+{
+    struct ic_conn *few[SENDS];
+    unsigned n = send_directly(loop, few);
+    size_t used = 0;
+    x->n_sendings = x->n_aside = 0;
+    for (unsigned i = 0; i < n; i++) {
+        struct sending *s = &x->sendings[x->n_sendings];
+        s->stage = (struct ic_stage){.v = s->v, .room = x->room + used, .space = sizeof x->room - used};
+        if (!ic_conn_stage(few[i], &s->stage)) {
+            x->aside[x->n_aside++] = few[i];
             continue;
         }
         used += s->stage.used;
-        s->conn = c;
+        s->conn = few[i];
         s->op = (struct ic_op){
-            .kind = IC_OP_SEND, .fd = c->tp->fd, .msg = {.msg_iov = s->v, .msg_iovlen = (size_t)s->stage.n}};
+            .kind = IC_OP_SEND, .fd = few[i]->tp->fd, .msg = {.msg_iov = s->v, .msg_iovlen = (size_t)s->stage.n}};
         x->n_sendings++;
     }
+    return x->n_aside == 0;
 }
 
 static bool arm_own(struct ic_op *op, struct ic_op **ops, unsigned *n)
@@ -321,21 +365,26 @@ static int64_t patience(const struct ic_loop *loop)
     return ms * 1000 >= SILENCE_US ? SILENCE_US : ms > 0 ? ms * 1000 : 0;
 }
 
+static bool base_has_work(const struct ic_loop *loop)
+{
+    return loop->deferred || event_base_get_num_events(loop->base, EVENT_BASE_COUNT_ACTIVE) > 0;
+}
+
 /* Returns how long it would have waited. */
 static int64_t wait(struct ic_loop *loop, struct ic_exchange *x)
 {
     struct ic_op *sends[SENDS], *arms[IC_EXCHANGE_MEMBERS + 2];
     unsigned n_arms;
+    bool all_staged = stage(loop, x);
     int64_t us = patience(loop);
-    stage(loop, x);
-    if (!arm(loop, x, arms, &n_arms, &us)) {
+    bool all_armed = arm(loop, x, arms, &n_arms, &us);
+    if (!all_staged || !all_armed || base_has_work(loop)) {
         us = 0;
     }
     for (unsigned i = 0; i < x->n_sendings; i++) {
         sends[i] = &x->sendings[i].op;
     }
     ic_ring_wait(x->ring, sends, x->n_sendings, arms, n_arms, us);
-    x->waits++;
     loop->brisk.round++;
     x->over = x->over || !ic_ring_works(x->ring);
     return us;
@@ -353,13 +402,14 @@ static unsigned dispatch(struct ic_loop *loop, struct ic_exchange *x)
             ic_conn_staged(s->conn, &s->stage, s->op.res);
         }
     }
+    for (unsigned i = 0; i < x->n_aside; i++) {
+        ic_conn_flush(x->aside[i]);
+    }
     for (unsigned i = 0; i < IC_EXCHANGE_MEMBERS; i++) {
-        struct member *m = &x->members[i];
         struct ic_conn *c = conn_at(loop, i);
-        if (c && c->exchanges && done(&m->op)) {
-            ic_conn_feed(c, &m->fed, x->bytes[i], m->op.res, PIECE);
+        if (c && ic_exchange_feed(c)) {
             bool oneways = b->at[i] == b->round && b->awaited[i] != b->round;
-            m->rests_until = oneways ? ib_clock_us() + loop->linger.oneway_us : 0;
+            x->members[i].rests_until = oneways ? ib_clock_us() + loop->linger.oneway_us : 0;
             n++;
         }
     }
@@ -369,12 +419,6 @@ static unsigned dispatch(struct ic_loop *loop, struct ic_exchange *x)
     }
     loop->reading = false;
     return n;
-}
-
-static bool base_has_work(const struct ic_loop *loop)
-{
-    return loop->deferred || event_base_get_num_events(loop->base, EVENT_BASE_COUNT_ACTIVE) > 0 ||
-           (loop->tick_at && loop->tick_at <= ib_clock_ms());
 }
 
 /* Now and then: whether it is still what it was. */
@@ -400,9 +444,13 @@ static void turn(struct ic_loop *loop, struct ic_exchange *x)
     }
     loop->linger.oneways = false; /* who brought them rests */
     x->over = x->over || loop->brisk.others || (n == 0 && !base && us == SILENCE_US);
-    bool now_and_then = x->waits % BASE_EVERY == 0;
+    x->waits += us > 0;
+    bool now_and_then = us > 0 && x->waits % BASE_EVERY == 0;
     if (now_and_then) {
         consider(loop, x);
+    }
+    if (loop->tick_at && loop->tick_at <= ib_clock_ms()) { /* libevent's clock is a coarse one: it may be late */
+        ic_timers_run(loop);
     }
     if (base || now_and_then || base_has_work(loop)) {
         event_base_loop(loop->base, EVLOOP_ONCE | EVLOOP_NONBLOCK); /* once: others may be brisk, too */
@@ -412,7 +460,7 @@ static void turn(struct ic_loop *loop, struct ic_exchange *x)
 /* False: not now. */
 static bool leave(struct ic_loop *loop, struct ic_exchange *x)
 {
-    if (event_add(loop->wake, NULL) < 0) {
+    if (event_add(loop->wake, NULL) < 0 && ic_ring_works(x->ring) && !loop->stopped) {
         return false;
     }
     disarm(x, &x->base);
@@ -449,7 +497,7 @@ void ic_exchange_run(struct ic_loop *loop)
         while (!x->over && !loop->stopped) {
             turn(loop, x);
         }
-    } while (!leave(loop, x) && ic_ring_works(x->ring));
+    } while (!leave(loop, x));
     loop->exchanging = false;
     b->others = false;
     b->rounds = 0;

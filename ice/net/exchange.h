@@ -34,6 +34,8 @@ struct ic_briskness {
 
 void ic_exchange_heard(struct ic_loop *loop, struct ic_conn *c, bool awaited); /* a message */
 void ic_exchange_forget(struct ic_conn *c);
+/* True: something has been received for it already, and it has read that. Comes before any other read. */
+bool ic_exchange_feed(struct ic_conn *c);
 
 /* At the end of a round that did not linger; true: the loop shall leave libevent for ic_exchange_run. */
 bool ic_exchange_due(struct ic_loop *loop);

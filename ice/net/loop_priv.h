@@ -44,7 +44,7 @@ struct ic_loop {
     struct ic_timer trim; /* gives it back */
     struct ib_list to_read, to_write; /* connections: what this round does to their sockets */
     struct ic_sweep *sweep; /* owns; NULL: one socket at a time */
-    bool uring; /* io_uring may be tried */
+    bool uring, sweep_tried; /* io_uring may be used */
     struct ic_briskness brisk;
     struct ic_exchange *exchange; /* owns; made for the first */
     bool may_exchange, to_exchange, exchanging;

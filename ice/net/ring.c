@@ -45,7 +45,6 @@ static bool enable(struct io_uring *u)
         {.opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_READ},
         {.opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_ASYNC_CANCEL},
     };
-    (void)io_uring_register_ring_fd(u); /* a little quicker, where it is known */
     return register_with(u, IORING_REGISTER_RESTRICTIONS, only, sizeof only / sizeof *only) &&
            register_with(u, IORING_REGISTER_ENABLE_RINGS, NULL, 0);
 }
@@ -146,11 +145,12 @@ static void one(struct ic_op *op)
 static void settle(struct ic_ring *r, struct ic_op *const *ops, unsigned n, unsigned taken, unsigned done)
 {
     while (done < n) {
+        unsigned before = taken + done;
         int rc = io_uring_submit_and_wait(&r->u, r->works ? n - done : taken - done);
         taken += rc > 0 ? (unsigned)rc : 0;
         done += reap(r);
         /* What the kernel has taken must end before its memory is used again, whatever else failed. */
-        r->works = r->works && (rc >= 0 || rc == -EINTR);
+        r->works = r->works && (rc == -EINTR || (rc >= 0 && taken + done > before));
         if (!r->works && done >= taken) {
             break;
         }
@@ -183,7 +183,7 @@ void ic_ring_wait(struct ic_ring *r, struct ic_op *const *ops, unsigned n, struc
     struct __kernel_timespec most = {.tv_sec = us / 1000000, .tv_nsec = us % 1000000 * 1000};
     struct io_uring_cqe *first;
     int rc = io_uring_submit_and_wait_timeout(&r->u, &first, n + 1, &most, NULL);
-    r->works = rc >= 0 || rc == -EINTR || rc == -ETIME;
+    r->works = r->works && (rc >= 0 || rc == -EINTR || rc == -ETIME);
     unsigned taken = n + n_armed - io_uring_sq_ready(&r->u);
     settle(r, ops, n, taken < n ? taken : n, reap(r));
 }

@@ -51,8 +51,8 @@ static struct ic_sweep *sweep_of(struct ic_loop *loop)
     if (loop->sweep && !ic_ring_works(loop->sweep->ring)) {
         ic_sweep_free(loop);
     }
-    if (!loop->sweep && loop->uring) {
-        loop->uring = false;
+    if (!loop->sweep && loop->uring && !loop->sweep_tried) {
+        loop->sweep_tried = true;
         struct ic_ring *ring = ic_ring_new();
         loop->sweep = ring ? malloc(sizeof *loop->sweep) : NULL;
         if (loop->sweep) {

@@ -46,6 +46,8 @@ struct table {
     bool all_the_time;
     bool oneways; /* the second sends them */
     int came;
+    struct ic_deferred chain;
+    int links, chained, unbroken;
     size_t fixed; /* the size of a message; 0: several */
     int stop_at; /* messages that came back to the first */
     void (*at_ball)(struct table *t, int back); /* before the first sends again */
@@ -356,6 +358,69 @@ static void timers_and_posts(struct table *t)
     assert_int_equal(t->posted, 1);
 }
 
+/* What is deferred again and again, with nothing to be received meanwhile, is not put off until a silence ends it. */
+static void next_link(void *arg)
+{
+    struct table *t = arg;
+    if (--t->links > 0) {
+        ic_loop_defer(t->loop, &t->chain, next_link, t);
+        return;
+    }
+    t->unbroken += t->loop->exchanging;
+    t->paused = false;
+    play(t);
+}
+
+static void start_chain(struct table *t, int back)
+{
+    if (back % 32 || back >= t->stop_at || !t->loop->exchanging)
+        return;
+    t->chained++;
+    t->links = 5;
+    t->paused = true;
+    ic_loop_defer(t->loop, &t->chain, next_link, t);
+}
+
+static void deferred(struct table *t)
+{
+    t->fixed = 40;
+    t->at_ball = start_chain;
+    play(t);
+    play_until(t, 8 * BRISK);
+    assert_true(t->unbroken >= t->chained / 2);
+}
+
+/* The kernel has received the head of a large message while another's end was seen to, and then the connection is read
+   for a reason of its own: the head comes first. */
+static void read_behind(struct table *t, int back)
+{
+    if (back < BRISK || !t->loop->exchanging || t->posted)
+        return;
+    t->posted = back;
+    t->stop_at = back + BRISK;
+    t->joined = 1;
+    for (int i = 2; i < 5; i++) {
+        struct pair *p = &t->pairs[i];
+        p->sent = p->back = 7; /* the largest */
+        send_next(p);
+        ic_conn_push(p->client);
+        ic_conn_hold(p->server, true);
+    }
+    ic_conn_abort(t->pairs[1].server, IB_ELOST, "the test ends it");
+    for (int i = 2; i < 5; i++)
+        ic_conn_hold(t->pairs[i].server, false);
+}
+
+static void in_order(struct table *t)
+{
+    t->at_ball = read_behind;
+    t->joined = 5;
+    play(t);
+    play_until(t, t->loop->uring && kernel_can_wait() ? 1000 * BRISK : 2 * BRISK);
+    for (int i = 2; t->posted && i < 5; i++)
+        assert_int_equal(t->pairs[i].back, 8);
+}
+
 /* One sends oneways: all arrive, in the pauses that were set, without disturbing the others. */
 static void oneways_too(struct table *t, int back)
 {
@@ -528,6 +593,18 @@ static void test_timers_and_posts(void **state)
     each(1, timers_and_posts);
 }
 
+static void test_deferred(void **state)
+{
+    (void)state;
+    each(1, deferred);
+}
+
+static void test_in_order(void **state)
+{
+    (void)state;
+    each(5, in_order);
+}
+
 static void test_oneways(void **state)
 {
     (void)state;
@@ -579,7 +656,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_two),       cmocka_unit_test(test_several_sizes),
         cmocka_unit_test(test_others),    cmocka_unit_test(test_timers_and_posts),
-        cmocka_unit_test(test_oneways),   cmocka_unit_test(test_held),
+        cmocka_unit_test(test_oneways),   cmocka_unit_test(test_deferred),
+        cmocka_unit_test(test_in_order),  cmocka_unit_test(test_held),
         cmocka_unit_test(test_one_ends),  cmocka_unit_test(test_silence),
         cmocka_unit_test(test_forbidden),
     };

@@ -10,6 +10,7 @@
 #include <linux/filter.h>
 #include <linux/io_uring.h>
 #include <linux/seccomp.h>
+#include <poll.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -242,6 +243,11 @@ static void no_more_waiting(void)
     ic_ring_free(r);
     if (recv(b.fds[0][1], b.to[0], sizeof b.to[0], MSG_DONTWAIT) != 3)
         _exit(4);
+    close(b.fds[0][1]); /* nothing keeps it open any more: its peer sees the end */
+    struct pollfd peer = {.fd = b.fds[0][0], .events = POLLIN};
+    if (poll(&peer, 1, 10000) != 1 || recv(b.fds[0][0], b.to[0], 1, MSG_DONTWAIT) != 0)
+        _exit(5);
+    b.fds[0][1] = -1;
     bench_fini(&b);
 }
 
