@@ -37,7 +37,7 @@ run_tests() { # report, ctest's arguments
         --test-output-size-failed 4194304
 }
 
-run_tests "$report" -j3 "$@" # most of the time most scripts wait for a timeout
+run_tests "$report" -j4 "$@" # most of the time most scripts wait for a timeout
 set -- "$report" "$builds_failed"
 again=$(python3 tests/count.py --again "$report")
 if [ -n "$again" ]; then
