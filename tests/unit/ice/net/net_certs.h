@@ -5,6 +5,7 @@
 
 #include "test.h"
 
+#include <moulin/net/tls.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/pkcs12.h>
@@ -121,6 +122,18 @@ static inline void certs_remove(struct certs *cs)
     rmdir(cs->dir);
     X509_free(cs->ca);
     EVP_PKEY_free(cs->ca_key);
+}
+
+/* One of the certificates, and the CA to check others by. */
+static inline struct ic_tls *certs_tls(const struct certs *cs, const char *cert)
+{
+    struct ib_err err = {0};
+    struct ic_tls_config cfg = {
+        .default_dir = cs->dir, .cert_file = cert, .cas = "ca.pem", .verify_depth_max = 3, .security_level = -1};
+    struct ic_tls *t = ic_tls_new(&cfg, &err);
+    if (!t)
+        fail_msg("%s", err.text);
+    return t;
 }
 
 #endif

@@ -3,16 +3,12 @@
    Order and bytes hold, and whatever else the loop is there for (others, timers, posts) has its turn. */
 #include "net_fixture.h"
 #include "net_certs.h"
+#include "net_forbid.h"
 
 #include "conn_priv.h"
 #include "ring.h"
 
-#include <linux/audit.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <pthread.h>
-#include <stddef.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -163,17 +159,6 @@ static void client_close(void *arg, struct ic_conn *c, const struct ib_err *why)
 static const struct ic_conn_events client_events = {
     .on_active = client_active, .on_frame = client_frame, .on_close = client_close};
 
-static struct ic_tls *tls_new(const char *cert)
-{
-    struct ib_err err = {0};
-    struct ic_tls_config cfg = {
-        .default_dir = certs.dir, .cert_file = cert, .cas = "ca.pem", .verify_depth_max = 3, .security_level = -1};
-    struct ic_tls *t = ic_tls_new(&cfg, &err);
-    if (!t)
-        fail_msg("%s", err.text);
-    return t;
-}
-
 static void too_long(void *arg)
 {
     struct table *t = arg;
@@ -217,8 +202,8 @@ static void table_init(struct table *t, int type, bool uring, int pairs)
     ic_loop_set_uring(t->loop, uring);
     ic_timer_init(&t->watchdog, t->loop, too_long, t);
     ic_timer_init(&t->timer, t->loop, on_timer, t);
-    t->server_tls = tls_new("server.pem");
-    t->client_tls = tls_new("client.pem");
+    t->server_tls = certs_tls(&certs, "server.pem");
+    t->client_tls = certs_tls(&certs, "client.pem");
     struct ic_conn_config cfg = fx_config();
     struct iw_endpoint ep = {.type = (int16_t)type, .host = IB_STR(""), .resource = IB_STR("/x")};
     t->listener = ic_listen(t->loop, &ep, t->server_tls, &cfg, on_accept, t, &err);
@@ -521,19 +506,6 @@ static void silence(struct table *t)
 }
 
 /* --- where it becomes forbidden --- */
-
-static void forbid(unsigned call)
-{
-    struct sock_filter code[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-    };
-    struct sock_fprog prog = {.len = sizeof code / sizeof *code, .filter = code};
-    assert_int_equal(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
-    assert_int_equal(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog), 0);
-}
 
 /* In the first exchange, which is over then; there is no other. */
 static void forbid_later(struct table *t, int back)

@@ -129,17 +129,6 @@ static void client_close(void *arg, struct ic_conn *c, const struct ib_err *why)
 static const struct ic_conn_events client_events = {
     .on_active = client_active, .on_frame = client_frame, .on_close = client_close};
 
-static struct ic_tls *tls_new(const char *cert)
-{
-    struct ib_err err = {0};
-    struct ic_tls_config cfg = {
-        .default_dir = certs.dir, .cert_file = cert, .cas = "ca.pem", .verify_depth_max = 3, .security_level = -1};
-    struct ic_tls *t = ic_tls_new(&cfg, &err);
-    if (!t)
-        fail_msg("%s", err.text);
-    return t;
-}
-
 #define UNTIL(crowd, cond)                                                                                             \
     do {                                                                                                               \
         int64_t end_ = ib_clock_ms() + 20000;                                                                          \
@@ -157,8 +146,8 @@ static void crowd_init(struct crowd *crowd, int type, bool uring)
     crowd->loop = ic_loop_new(&err);
     assert_non_null(crowd->loop);
     ic_loop_set_uring(crowd->loop, uring);
-    crowd->server_tls = tls_new("server.pem");
-    crowd->client_tls = tls_new("client.pem");
+    crowd->server_tls = certs_tls(&certs, "server.pem");
+    crowd->client_tls = certs_tls(&certs, "client.pem");
     struct ic_conn_config cfg = fx_config();
     struct iw_endpoint ep = {.type = (int16_t)type, .host = IB_STR(""), .resource = IB_STR("/x")};
     crowd->listener = ic_listen(crowd->loop, &ep, crowd->server_tls, &cfg, on_accept, crowd, &err);
