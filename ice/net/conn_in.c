@@ -264,6 +264,11 @@ void ic_conn_read(struct ic_conn *c)
     ic_conn_set_io(c);
 }
 
+bool ic_conn_may_feed(const struct ic_conn *c)
+{
+    return c->tp && ic_conn_reads(c) && !c->stash && !ic_tp_base(c->tp)->fed;
+}
+
 void ic_conn_feed(struct ic_conn *c, struct ic_fed *fed, const uint8_t *p, ssize_t res, size_t most)
 {
     *fed = (struct ic_fed){.p = p, .n = res > 0 ? (size_t)res : 0, .more = res == (ssize_t)most};

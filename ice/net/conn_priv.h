@@ -150,6 +150,7 @@ void ic_connecting_retry(struct ic_conn *c);
 /* conn_in.c */
 bool ic_conn_reads(const struct ic_conn *c);
 void ic_conn_read(struct ic_conn *c);
+bool ic_conn_may_feed(const struct ic_conn *c); /* something may be received for it now */
 /* Reads what was received for it already, of most bytes there was room for (res: bytes or -errno), and from its socket
    only if that may hold more. */
 void ic_conn_feed(struct ic_conn *c, struct ic_fed *fed, const uint8_t *p, ssize_t res, size_t most);

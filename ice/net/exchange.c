@@ -193,7 +193,7 @@ static struct ic_conn *conn_at(const struct ic_loop *loop, unsigned i)
 /* Anything but the plain case is libevent's. */
 static bool may_join(const struct ic_conn *c)
 {
-    return c->tp && ic_conn_reads(c) && !c->stash && !c->write_reads && !c->read_writes && !ic_tp_base(c->tp)->fed;
+    return ic_conn_may_feed(c) && !c->write_reads && !c->read_writes;
 }
 
 /* True once. */

@@ -90,7 +90,7 @@ static struct ic_conn *next_reader(struct ic_loop *loop)
 /* Anything but the plain case, and a large body that has a place of its own, is read directly. */
 static bool may_feed(const struct ic_conn *c)
 {
-    return c->tp && ic_conn_reads(c) && !c->stash && !c->rx && !ic_tp_base(c->tp)->fed;
+    return ic_conn_may_feed(c) && !c->rx;
 }
 
 static unsigned receive(struct ic_loop *loop, struct ic_sweep *s)
