@@ -17,6 +17,7 @@
 #define BRISK_US 500 /* from round to round */
 #define HEARD_PERCENT 130 /* of a round: more are better gathered */
 #define SILENCE_US 5000
+#define ROUNDS 4 /* of what is deferred from one look at the sockets to the next, while nothing is to be sent */
 #define BASE_EVERY 128 /* waits: libevent's own timers (those of evdns) have their turn */
 #define AWAITED_MIN (BASE_EVERY / 8)
 #define SENDS 12 /* more go out directly */
@@ -367,7 +368,7 @@ static int64_t patience(const struct ic_loop *loop)
 
 static bool base_has_work(const struct ic_loop *loop)
 {
-    return loop->deferred || event_base_get_num_events(loop->base, EVENT_BASE_COUNT_ACTIVE) > 0;
+    return event_base_get_num_events(loop->base, EVENT_BASE_COUNT_ACTIVE) > 0;
 }
 
 /* Returns how long it would have waited. */
@@ -378,7 +379,7 @@ static int64_t wait(struct ic_loop *loop, struct ic_exchange *x)
     bool all_staged = stage(loop, x);
     int64_t us = patience(loop);
     bool all_armed = arm(loop, x, arms, &n_arms, &us);
-    if (!all_staged || !all_armed || base_has_work(loop)) {
+    if (!all_staged || !all_armed || loop->deferred || base_has_work(loop) || ic_loop_polls(loop)) {
         us = 0;
     }
     for (unsigned i = 0; i < x->n_sendings; i++) {
@@ -435,7 +436,7 @@ static void turn(struct ic_loop *loop, struct ic_exchange *x)
     int64_t us = wait(loop, x);
     bool base = done(&x->base);
     unsigned n = dispatch(loop, x);
-    if (loop->deferred) {
+    for (unsigned i = 0; i < ROUNDS && loop->deferred && (i == 0 || ib_list_empty(&loop->to_write)); i++) {
         ic_loop_round(loop);
     }
     x->awaited += loop->linger.awaited;
@@ -462,6 +463,10 @@ static bool leave(struct ic_loop *loop, struct ic_exchange *x)
 {
     if (event_add(loop->wake, NULL) < 0 && ic_ring_works(x->ring) && !loop->stopped) {
         return false;
+    }
+    loop->exchanging = false;
+    if (loop->deferred) {
+        event_active(loop->round, EV_TIMEOUT, 0);
     }
     disarm(x, &x->base);
     disarm(x, &x->wake);
@@ -498,7 +503,6 @@ void ic_exchange_run(struct ic_loop *loop)
             turn(loop, x);
         }
     } while (!leave(loop, x));
-    loop->exchanging = false;
     b->others = false;
     b->rounds = 0;
     b->needed = x->waits >= SOON ? ROUNDS_MIN : b->needed < ROUNDS_MAX ? b->needed * 2 : ROUNDS_MAX;

@@ -8,6 +8,7 @@
 #include <event2/dns.h>
 #include <malloc.h>
 #include <moulin/base/clock.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
@@ -58,6 +59,24 @@ void ic_loop_heard(struct ic_loop *loop, bool awaited)
     }
 }
 
+void ic_loop_poll(struct ic_loop *loop, int us)
+{
+    loop->poll_until = us ? ib_clock_us() + us : 0;
+}
+
+bool ic_loop_polls(struct ic_loop *loop)
+{
+    if (!loop->poll_until) {
+        return false;
+    }
+    if (ib_clock_us() >= loop->poll_until) {
+        loop->poll_until = 0;
+        return false;
+    }
+    (void)sched_yield(); /* who will answer may wait for this processor */
+    return true;
+}
+
 void ic_loop_set_uring(struct ic_loop *loop, bool may)
 {
     loop->uring = may;
@@ -90,6 +109,13 @@ void ic_loop_round(struct ic_loop *loop)
     loop->in_round = false;
 }
 
+/* A timeout, not event_active: sockets are looked at before it. */
+static void round_again(struct ic_loop *loop)
+{
+    static const struct timeval now = {0, 0};
+    event_add(loop->round, &now);
+}
+
 /* Reads what has come, runs what was queued before, writes what that gave to send. */
 static void on_round(evutil_socket_t fd, short what, void *arg)
 {
@@ -107,6 +133,8 @@ static void on_round(evutil_socket_t fd, short what, void *arg)
     if (!ic_loop_lingered(loop) && awaited && loop->may_exchange && !loop->exchanging && ic_exchange_due(loop)) {
         loop->to_exchange = true;
         event_base_loopbreak(loop->base);
+    } else if (!loop->deferred && ic_loop_polls(loop)) {
+        round_again(loop);
     }
 }
 
@@ -329,12 +357,11 @@ void ic_loop_defer(struct ic_loop *loop, struct ic_deferred *d, void (*fn)(void 
     if (d->queued) {
         return;
     }
-    if (!loop->deferred && !loop->in_round && !loop->reading) {
+    bool first = !loop->deferred && !loop->exchanging; /* an exchange sees that something is deferred */
+    if (first && loop->in_round) {
+        round_again(loop);
+    } else if (first && !loop->reading) {
         event_active(loop->round, EV_TIMEOUT, 0); /* behind every socket that is ready now: their writes go together */
-    } else if (!loop->deferred &&
-               loop->in_round) { /* a timeout, not event_active: sockets are looked at again before it */
-        static const struct timeval now = {0, 0};
-        event_add(loop->round, &now);
     }
     d->queued = true;
     d->next = NULL;

@@ -33,6 +33,7 @@ struct ic_loop {
 
     struct ic_deferred *deferred, **deferred_tail; /* for the next round */
     struct ic_deferred *running; /* of this round */
+    int64_t poll_until; /* us; 0: it sleeps */
     struct ic_timer *timers; /* root of a pairing heap */
     int64_t tick_at; /* when tick fires; 0 = not added */
 
@@ -66,6 +67,9 @@ void ic_loop_memory(void); /* loop_mem.c; before libevent is used */
 void ic_loop_round(struct ic_loop *loop);
 /* Lingers if the round has brought what makes it due; then all is written before. */
 bool ic_loop_lingered(struct ic_loop *loop);
+
+/* Whether it shall not sleep now (ic_loop_poll); gives way to others first. */
+bool ic_loop_polls(struct ic_loop *loop);
 
 /* A message has come; awaited: somebody waits for what follows from it. */
 void ic_loop_heard(struct ic_loop *loop, bool awaited);

@@ -8,6 +8,7 @@
 #include "conn_priv.h"
 #include "ring.h"
 
+#include <limits.h>
 #include <pthread.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -375,6 +376,50 @@ static void deferred(struct table *t)
     assert_true(t->unbroken >= t->chained / 2);
 }
 
+/* While nothing comes it looks again and again, for as long as it was told to, and sleeps otherwise. */
+static int yields;
+int __real_sched_yield(void);
+int __wrap_sched_yield(void);
+
+int __wrap_sched_yield(void)
+{
+    yields++;
+    return __real_sched_yield();
+}
+
+static void pause_over(void *arg)
+{
+    struct table *t = arg;
+    static const int at_least[] = {2, 0, 1}, at_most[] = {INT_MAX, 0, INT_MAX};
+    assert_in_range(yields, at_least[t->fired], at_most[t->fired]);
+    assert_int_equal(t->loop->poll_until != 0, t->fired == 0); /* the third time it was over meanwhile */
+    ic_loop_poll(t->loop, 0);
+    t->fired++;
+    t->paused = false;
+    play(t);
+}
+
+static void pause_now_and_then(struct table *t, int back)
+{
+    static const int us[] = {10000000, 0, 2000};
+    if (back % BRISK || t->fired == 3)
+        return;
+    t->paused = true;
+    yields = 0;
+    ic_loop_poll(t->loop, us[t->fired]);
+    ic_timer_start(&t->timer, 20);
+}
+
+static void polls(struct table *t)
+{
+    ic_timer_init(&t->timer, t->loop, pause_over, t);
+    t->fixed = 40;
+    t->at_ball = pause_now_and_then;
+    play(t);
+    play_until(t, 4 * BRISK);
+    assert_int_equal(t->fired, 3);
+}
+
 /* The kernel has received the head of a large message while another's end was seen to, and then the connection is read
    for a reason of its own: the head comes first. */
 static void read_behind(struct table *t, int back)
@@ -565,6 +610,12 @@ static void test_timers_and_posts(void **state)
     each(1, timers_and_posts);
 }
 
+static void test_polls(void **state)
+{
+    (void)state;
+    each(1, polls);
+}
+
 static void test_deferred(void **state)
 {
     (void)state;
@@ -631,7 +682,7 @@ int main(void)
         cmocka_unit_test(test_oneways),   cmocka_unit_test(test_deferred),
         cmocka_unit_test(test_in_order),  cmocka_unit_test(test_held),
         cmocka_unit_test(test_one_ends),  cmocka_unit_test(test_silence),
-        cmocka_unit_test(test_forbidden),
+        cmocka_unit_test(test_forbidden), cmocka_unit_test(test_polls),
     };
     return cmocka_run_group_tests(tests, make_certs, drop_certs);
 }
