@@ -161,6 +161,12 @@ void reg_store_commit(struct reg_store *s, struct store_batch *b,
     store_commit(s->store, b, done, arg);
 }
 
+void reg_store_commit_in_place(struct reg_store *s, struct store_batch *b,
+                               void (*done)(void *arg, int code, const struct ib_err *err), void *arg)
+{
+    store_commit_in_place(s->store, b, done, arg);
+}
+
 struct snapshot {
     int (*fn)(void *arg, enum reg_table table, struct ib_span key, struct ib_span value, struct ib_err *err);
     void *arg;

@@ -34,6 +34,8 @@ int reg_store_each(struct reg_store *s, enum reg_table table, store_record_fn fn
                    struct ib_err *err) IB_MUST_CHECK;
 void reg_store_commit(struct reg_store *s, struct store_batch *b,
                       void (*done)(void *arg, int code, const struct ib_err *err), void *arg);
+void reg_store_commit_in_place(struct reg_store *s, struct store_batch *b,
+                               void (*done)(void *arg, int code, const struct ib_err *err), void *arg);
 
 int64_t reg_store_serial(const struct reg_store *s, enum reg_table table); /* as found at start */
 int64_t reg_store_settled(const struct reg_store *s, enum reg_table table); /* likewise */

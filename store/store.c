@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The database on disk: one LMDB environment, written by one thread. Owns the directory's lock, the environment and the
-   thread. Every record carries a checksum; a damaged file is found by a child process before this one maps it. */
+/* The database on disk: one LMDB environment, written by one thread; or one in memory, where the loop may write. Owns
+   the directory's lock, the environment and the thread. Every record carries a checksum; a damaged file is found by a
+   child process before this one maps it. */
 #include "store_priv.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
+#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -22,6 +25,10 @@ struct store {
     MDB_dbi dbi[STORE_TABLES_MAX];
     size_t map_size;
     char dir[4096];
+    bool in_memory; /* no commit waits for a disk */
+    struct ic_deferred commit;
+    struct store_batch *here, **here_tail; /* for it */
+    size_t n_away; /* batches that the thread has, as the loop knows */
     pthread_t thread;
     bool running;
     pthread_mutex_t mutex; /* protects what follows */
@@ -101,6 +108,7 @@ static void deliver(void *arg)
     while (list) {
         struct store_batch *b = list;
         list = b->next;
+        s->n_away -= b->away;
         if (!s->closed && b->done) /* closed is written by this thread only */
             b->done(b->arg, b->code, &b->err);
         store_batch_free(b);
@@ -108,12 +116,17 @@ static void deliver(void *arg)
     unref(s);
 }
 
-static void finish(struct store *s, struct store_batch *b)
+static void append_finished(struct store *s, struct store_batch *b)
 {
-    pthread_mutex_lock(&s->mutex);
     b->next = NULL;
     *s->finished_tail = b;
     s->finished_tail = &b->next;
+}
+
+static void finish(struct store *s, struct store_batch *b)
+{
+    pthread_mutex_lock(&s->mutex);
+    append_finished(s, b);
     bool closed = s->closed;
     if (!closed)
         s->refs++;
@@ -147,12 +160,55 @@ static void *work(void *arg)
     return NULL;
 }
 
-void store_commit(struct store *s, struct store_batch *b, void (*done)(void *arg, int code, const struct ib_err *err),
-                  void *arg)
+/* --- the loop --------------------------------------------------------------------------------------------------- */
+
+static void run_here(struct store *s)
 {
+    while (s->here) {
+        struct store_batch *b = s->here;
+        s->here = b->next;
+        run_job(s, b);
+        pthread_mutex_lock(&s->mutex);
+        append_finished(s, b);
+        pthread_mutex_unlock(&s->mutex);
+    }
+    s->here_tail = &s->here;
+}
+
+static void commit_here(void *arg)
+{
+    struct store *s = arg;
+    run_here(s);
+    pthread_mutex_lock(&s->mutex);
+    s->refs++;
+    pthread_mutex_unlock(&s->mutex);
+    deliver(s);
+}
+
+void store_commit_in_place(struct store *s, struct store_batch *b,
+                           void (*done)(void *arg, int code, const struct ib_err *err), void *arg)
+{
+    if (s->n_away || !s->in_memory || !store_batch_is_small(b)) {
+        store_commit(s, b, done, arg);
+        return;
+    }
     b->next = NULL;
     b->done = done;
     b->arg = arg;
+    *s->here_tail = b;
+    s->here_tail = &b->next;
+    ic_loop_defer(s->loop, &s->commit, commit_here, s);
+}
+
+void store_commit(struct store *s, struct store_batch *b, void (*done)(void *arg, int code, const struct ib_err *err),
+                  void *arg)
+{
+    run_here(s); /* in the order given */
+    b->next = NULL;
+    b->done = done;
+    b->arg = arg;
+    b->away = true;
+    s->n_away++;
     pthread_mutex_lock(&s->mutex);
     *s->todo_tail = b;
     s->todo_tail = &b->next;
@@ -178,8 +234,15 @@ static int take_lock(struct store *s, struct ib_err *err)
         s->dir, s->schema->user, s->schema->path_property);
 }
 
+static bool is_in_memory(const char *dir)
+{
+    struct statfs fs;
+    return statfs(dir, &fs) == 0 && (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC);
+}
+
 static int open_env(struct store *s, struct ib_err *err)
 {
+    s->in_memory = is_in_memory(s->dir);
     int rc = mdb_env_create(&s->env);
     if (rc == 0)
         rc = mdb_env_set_maxdbs(s->env, (MDB_dbi)s->schema->n_tables);
@@ -218,6 +281,7 @@ struct store *store_open(struct ic_loop *loop, const struct store_schema *schema
     s->schema = schema;
     s->map_size = map_size;
     s->refs = 1;
+    s->here_tail = &s->here;
     s->todo_tail = &s->todo;
     s->finished_tail = &s->finished;
     pthread_mutex_init(&s->mutex, NULL);
@@ -241,6 +305,8 @@ void store_close(struct store *s)
 {
     if (!s)
         return;
+    ic_loop_undefer(s->loop, &s->commit);
+    run_here(s);
     pthread_mutex_lock(&s->mutex);
     s->quit = s->closed = true;
     pthread_cond_signal(&s->wake);

@@ -19,6 +19,7 @@ int store_fail(const struct store_schema *schema, struct ib_err *err, int rc, co
 
 int store_batch_write(const struct store_batch *b, MDB_txn *txn, const MDB_dbi dbi[STORE_TABLES_MAX]); /* LMDB code */
 bool store_batch_failed(const struct store_batch *b);
+bool store_batch_is_small(const struct store_batch *b); /* takes about as long as a message does */
 
 struct store_batch_op;
 struct store_batch {
@@ -28,6 +29,7 @@ struct store_batch {
     bool failed;
     /* store.c's: on its way to the disk and back */
     struct store_batch *next;
+    bool away; /* with the thread */
     void (*done)(void *arg, int code, const struct ib_err *err);
     void *arg;
     int code;

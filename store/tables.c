@@ -288,6 +288,9 @@ int store_check(const struct store_schema *schema, const char *dir, struct ib_er
 
 enum { PUT, DEL, CLEAR };
 
+#define SMALL_OPS 64
+#define SMALL_BYTES 65536
+
 struct store_batch_op {
     uint8_t kind, table;
     size_t key, key_n, value, value_n; /* in bytes */
@@ -313,6 +316,14 @@ void store_batch_free(struct store_batch *b)
 bool store_batch_failed(const struct store_batch *b)
 {
     return b->failed || !ib_buf_ok(&b->bytes);
+}
+
+bool store_batch_is_small(const struct store_batch *b)
+{
+    bool small = b->n <= SMALL_OPS && b->bytes.n <= SMALL_BYTES;
+    for (size_t i = 0; small && i < b->n; i++)
+        small = b->ops[i].kind != CLEAR;
+    return small;
 }
 
 static struct store_batch_op *append(struct store_batch *b, int kind, int table)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A database on disk: LMDB behind one thread of its own. Batches of writes are committed in the order given, one
+/* A database on disk: LMDB, usually behind one thread of its own. Batches of writes are committed in the order given, one
    transaction (and one sync) each; completion comes back to the loop. Whoever batches decides what shares a sync.
    Records are for reading at the start only: those who use them keep them in memory. */
 #ifndef MOULIN_STORE_STORE_H
@@ -74,6 +74,10 @@ void store_batch_clear(struct store_batch *b, int table);
    called from inside. */
 void store_commit(struct store *s, struct store_batch *b, void (*done)(void *arg, int code, const struct ib_err *err),
                   void *arg);
+/* The same for who has little else to do until it is done: a small batch of a database in memory (tmpfs), where a commit
+   waits for nothing, is committed by the loop itself, which takes less than to hand it to the thread. */
+void store_commit_in_place(struct store *s, struct store_batch *b,
+                           void (*done)(void *arg, int code, const struct ib_err *err), void *arg);
 /* Makes a database of one batch, which it takes, in a directory without one; waits. IB_EEXISTS: there is one. */
 int store_create(const struct store_schema *schema, const char *dir, struct store_batch *b,
                  struct ib_err *err) IB_MUST_CHECK;

@@ -29,13 +29,23 @@ static int remove_one(const char *path, const struct stat *st, int flag, struct 
     return remove(path);
 }
 
-static int setup(void **state)
+static int setup_in(void **state, const char *dir)
 {
     struct fx *f = calloc(1, sizeof *f);
-    strcpy(f->dir, "/tmp/moulin-store-XXXXXX");
+    strcpy(f->dir, dir);
     f->loop = ic_loop_new(NULL);
     *state = f;
     return f->loop && mkdtemp(f->dir) ? 0 : -1;
+}
+
+static int setup(void **state)
+{
+    return setup_in(state, "/tmp/moulin-store-XXXXXX");
+}
+
+static int setup_in_memory(void **state)
+{
+    return setup_in(state, "/dev/shm/moulin-store-XXXXXX");
 }
 
 static void close_store(struct fx *f)
@@ -292,6 +302,99 @@ static void test_each_page(void **state)
     assert_true(seen > 2);
 }
 
+/* --- in memory --- */
+
+static struct store_batch *one(const char *key, size_t value_n)
+{
+    static uint8_t value[200000];
+    struct store_batch *b = store_batch_new();
+    store_batch_put(b, REG_OBJECTS, text(key), (struct ib_span){value, value_n});
+    return b;
+}
+
+/* By the loop itself, in its next round, without the thread; but never from inside. */
+static void test_in_place(void **state)
+{
+    struct fx *f = *state;
+    open_sized(f, 1 << 24);
+    for (int i = 0; i < 50; i++) {
+        char key[8];
+        snprintf(key, sizeof key, "%d", i);
+        f->done = 0;
+        reg_store_commit_in_place(f->store, one(key, 3), on_done, f);
+        assert_int_equal(f->done, 0);
+        ic_loop_run_once(f->loop, 0);
+        assert_int_equal(f->done, 1);
+        assert_int_equal(f->code, 0);
+    }
+}
+
+static int count(void *arg, struct ib_span key, struct ib_span value, struct ib_err *err)
+{
+    (void)key, (void)value, (void)err;
+    ++*(int *)arg;
+    return 0;
+}
+
+static int n_objects(struct fx *f)
+{
+    int n = 0;
+    assert_int_equal(reg_store_each(f->store, REG_OBJECTS, count, &n, NULL), 0);
+    return n;
+}
+
+struct told {
+    struct fx *f;
+    int place;
+};
+
+static void in_its_place(void *arg, int code, const struct ib_err *err)
+{
+    struct told *t = arg;
+    (void)err;
+    assert_int_equal(code, 0);
+    assert_int_equal(t->f->done++, t->place);
+}
+
+/* What is large, or clears a table, is the thread's: the loop does not stand still for it. Order holds. */
+static void test_in_place_or_not(void **state)
+{
+    struct fx *f = *state;
+    open_sized(f, 1 << 24);
+    for (int i = 0; i < 20; i++) {
+        struct told told[] = {{f, 0}, {f, 1}, {f, 2}};
+        f->done = 0;
+        reg_store_commit_in_place(f->store, one("a", 3), in_its_place, &told[0]);
+        reg_store_commit_in_place(f->store, one("b", 200000), in_its_place, &told[1]);
+        reg_store_commit_in_place(f->store, one("c", 3), in_its_place, &told[2]);
+        while (f->done < 3)
+            ic_loop_run_once(f->loop, 1000);
+    }
+    struct store_batch *clear = store_batch_new();
+    store_batch_clear(clear, REG_OBJECTS);
+    f->done = 0;
+    reg_store_commit_in_place(f->store, clear, on_done, f);
+    while (!f->done)
+        ic_loop_run_once(f->loop, 1000);
+    close_store(f);
+    open_sized(f, 1 << 24);
+    assert_int_equal(n_objects(f), 0);
+}
+
+/* Closing finishes what was submitted, and tells nobody. */
+static void test_in_place_closed(void **state)
+{
+    struct fx *f = *state;
+    open_store(f);
+    reg_store_commit_in_place(f->store, one("a", 3), on_done, f);
+    reg_store_commit_in_place(f->store, one("b", 3), on_done, f);
+    close_store(f);
+    ic_loop_run_once(f->loop, 0);
+    assert_int_equal(f->done, 0);
+    open_store(f);
+    assert_int_equal(n_objects(f), 2);
+}
+
 static void test_foreign(void **state)
 {
     struct fx *f = *state;
@@ -320,6 +423,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_garbage, setup, teardown),
         cmocka_unit_test_setup_teardown(test_each_page, setup, teardown),
         cmocka_unit_test_setup_teardown(test_foreign, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_in_place, setup_in_memory, teardown),
+        cmocka_unit_test_setup_teardown(test_in_place_or_not, setup_in_memory, teardown),
+        cmocka_unit_test_setup_teardown(test_in_place_or_not, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_in_place_closed, setup_in_memory, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
