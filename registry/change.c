@@ -5,8 +5,10 @@
 
 #include <stdlib.h>
 
+#include <moulin/base/clock.h>
 #include <moulin/net/loop.h>
 
+#include "ack_poll.h"
 #include "deployment_check.h"
 #include "nodes.h"
 #include "replication.h"
@@ -24,6 +26,9 @@ struct reg_changes {
     bool flight_alone, busy, stopped;
     bool wary; /* the last commit failed: nobody is told before the next one has not */
     struct ic_deferred kick;
+    struct store_batch *batch; /* owns; slaves are being told of it, then the store gets it */
+    struct ic_deferred telling;
+    struct reg_ack_poll poll;
     int64_t next_serial[REG_SERIALS], next_settled[REG_SERIALS];
 };
 
@@ -205,6 +210,8 @@ static bool needs_replicas(const struct reg *reg, const struct reg_change *c, si
 
 static void conclude(struct reg_change *c)
 {
+    if (reg_ack_poll_end(&c->reg->changes->poll, ib_clock_us()))
+        ic_loop_poll(c->reg->loop, 0);
     if (!c->answered && c->refusal && undo(c))
         return;
     if (!c->answered && needs_replicas(c->reg, c, c->acked))
@@ -396,6 +403,55 @@ static void refuse_alone(struct reg_changes *x, struct reg_change *c)
                                    (int)x->reg->cfg.min_replicas);
 }
 
+static struct store_batch *take_batch(struct reg_changes *x)
+{
+    struct store_batch *b = x->batch;
+    x->batch = NULL;
+    return b;
+}
+
+static void commit_in_place(void *arg)
+{
+    struct reg_changes *x = arg;
+    reg_store_commit_in_place(x->reg->store, take_batch(x), committed, x);
+}
+
+/* The messages are with their connections, which send them behind this round. */
+static void on_telling(void *arg)
+{
+    struct reg_changes *x = arg;
+    ic_loop_defer(x->reg->loop, &x->telling, commit_in_place, x);
+}
+
+static bool waits_for_slaves(const struct reg_changes *x)
+{
+    IB_LIST_FOREACH(node, &x->flight)
+    {
+        if (IB_CONTAINER(node, struct reg_change, node)->holds > 1)
+            return true;
+    }
+    return false;
+}
+
+/* A slave has nothing better to do: its master waits. Nor has a master that waits for slaves: they are told first, for
+   what they do takes longer. Others take what comes while the thread commits. */
+static void tell_and_commit(struct reg_changes *x)
+{
+    if (!x->reg->cfg.master) {
+        commit_in_place(x);
+        return;
+    }
+    if (!x->wary)
+        announce(x);
+    if (!waits_for_slaves(x)) {
+        reg_store_commit(x->reg->store, take_batch(x), committed, x);
+        return;
+    }
+    if (x->n_flight == 1 && ib_list_empty(&x->held) && ib_list_empty(&x->queue))
+        ic_loop_poll(x->reg->loop, reg_ack_poll_begin(&x->poll, ib_clock_us()));
+    ic_loop_defer(x->reg->loop, &x->telling, on_telling, x);
+}
+
 /* Takes changes from the queue while they do not touch each other; refused ones are answered on the way. */
 static void kick(void *arg)
 {
@@ -435,9 +491,8 @@ static void kick(void *arg)
         x->busy = false;
         return;
     }
-    reg_store_commit(x->reg->store, b, committed, x);
-    if (!x->wary)
-        announce(x);
+    x->batch = b;
+    tell_and_commit(x);
 }
 
 static void committed(void *arg, int code, const struct ib_err *err)
@@ -493,67 +548,13 @@ struct reg_changes *reg_changes_new(struct reg *reg)
     if (!x)
         return NULL;
     x->reg = reg;
+    x->poll.us = reg->cfg.ack_poll_us;
     ib_list_init(&x->queue);
     ib_list_init(&x->parked);
     ib_list_init(&x->checking);
     ib_list_init(&x->flight);
     ib_list_init(&x->held);
     return x;
-}
-
-static int load_object(void *arg, struct ib_span key, struct ib_span value, struct ib_err *err)
-{
-    int rc = reg_catalog_put_object(arg, key, value);
-    return rc ? ib_err_set(err, rc, "cannot read an object record of the database: %s", ib_err_text(rc)) : 0;
-}
-
-static int load_adapter(void *arg, struct ib_span key, struct ib_span value, struct ib_err *err)
-{
-    int rc = reg_catalog_put_dynamic(arg, key, value);
-    return rc ? ib_err_set(err, rc, "cannot read an adapter record of the database: %s", ib_err_text(rc)) : 0;
-}
-
-static int load_node(void *arg, struct ib_span key, struct ib_span value, struct ib_err *err)
-{
-    int rc = reg_catalog_put_node(arg, key, value);
-    return rc ? ib_err_set(err, rc, "cannot read a node record of the database: %s", ib_err_text(rc)) : 0;
-}
-
-static int load_application(void *arg, struct ib_span key, struct ib_span value, struct ib_err *err)
-{
-    struct reg *reg = arg;
-    struct ib_arena arena;
-    void *info;
-    (void)key;
-    ib_arena_init(&arena, 0);
-    int rc = iw_decode_params(&IceGrid_ApplicationInfo_type, value, ir_runtime_types(reg->rt), IW_LIMITS_DEFAULT,
-                              &arena, &info);
-    struct reg_app *app = rc ? NULL : reg_app_load(reg, info);
-    if (!rc)
-        rc = app ? reg_catalog_link_app(reg->catalog, app) : IB_ENOMEM;
-    if (rc) {
-        reg_app_free(app);
-        ib_err_set(err, rc, "cannot read an application record of the database: %s", ib_err_text(rc));
-    }
-    ib_arena_fini(&arena);
-    return rc;
-}
-
-int reg_changes_load(struct reg_changes *x, struct ib_err *err)
-{
-    struct reg *reg = x->reg;
-    for (int t = 0; t < REG_SERIALS; t++) {
-        reg->db_serial[t] = reg_store_serial(reg->store, (enum reg_table)t);
-        reg->settled[t] = reg_store_settled(reg->store, (enum reg_table)t);
-    }
-    int rc = reg_store_each(reg->store, REG_OBJECTS, load_object, reg->catalog, err);
-    if (!rc)
-        rc = reg_store_each(reg->store, REG_ADAPTERS, load_adapter, reg->catalog, err);
-    if (!rc)
-        rc = reg_store_each(reg->store, REG_NODES, load_node, reg->catalog, err);
-    if (!rc)
-        rc = reg_store_each(reg->store, REG_APPLICATIONS, load_application, reg, err);
-    return rc;
 }
 
 static void answer_all(struct ib_list *list)
@@ -568,6 +569,9 @@ static void answer_all(struct ib_list *list)
 void reg_changes_stop(struct reg_changes *x)
 {
     x->stopped = true;
+    ic_loop_undefer(x->reg->loop, &x->telling);
+    if (x->batch)
+        commit_in_place(x); /* slaves have been told of it */
     answer_all(&x->checking);
     answer_all(&x->queue);
     answer_all(&x->parked);

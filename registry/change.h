@@ -215,8 +215,8 @@ void reg_publish_registry(struct reg *reg, bool up, struct ib_str name, struct i
 /* --- life ------------------------------------------------------------------------------------------------------- */
 
 struct reg_changes;
-struct reg_changes *reg_changes_new(struct reg *reg); /* loads the catalog from the store is reg_changes_load */
-int reg_changes_load(struct reg_changes *x, struct ib_err *err) IB_MUST_CHECK;
+struct reg_changes *reg_changes_new(struct reg *reg);
+int reg_changes_load(struct reg *reg, struct ib_err *err) IB_MUST_CHECK; /* the catalog, from the store */
 void reg_changes_stop(struct reg_changes *x); /* answers what waits with IB_EDESTROYED */
 void reg_changes_free(struct reg_changes *x);
 

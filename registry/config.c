@@ -144,6 +144,7 @@ static int read_numbers(struct reg_config *cfg, const struct ir_properties *prop
         {"IceGrid.Registry.NodeSessionTimeout", 30, &cfg->node_session_timeout},
         {"IceGrid.Registry.ReplicaSessionTimeout", 30, &cfg->replica_session_timeout},
         {"Moulin.Registry.ReplicaAckTimeout", 4, &cfg->replica_ack_timeout},
+        {"Moulin.Registry.AckPoll", 200, &cfg->ack_poll_us},
         {"Moulin.Registry.MinReplicas", 0, &cfg->min_replicas},
         {"Moulin.Registry.SecondMaster", 0, &second},
         {"IceGrid.Registry.DynamicRegistration", 0, &dynamic},
@@ -163,6 +164,9 @@ static int read_numbers(struct reg_config *cfg, const struct ir_properties *prop
     if (cfg->replica_ack_timeout < 1 || cfg->replica_ack_timeout > 3600)
         return ib_err_set(err, IB_ECONFIG, "property `Moulin.Registry.ReplicaAckTimeout': %d is not within 1 and 3600",
                           cfg->replica_ack_timeout);
+    if (cfg->ack_poll_us < 0 || cfg->ack_poll_us > 10000)
+        return ib_err_set(err, IB_ECONFIG, "property `Moulin.Registry.AckPoll': %d is not within 0 and 10000",
+                          cfg->ack_poll_us);
     if (cfg->min_replicas < 0 || cfg->min_replicas > 128)
         return ib_err_set(err, IB_ECONFIG, "property `Moulin.Registry.MinReplicas': %d is not within 0 and 128",
                           cfg->min_replicas);

@@ -46,6 +46,7 @@ struct reg_config {
     size_t map_size; /* bytes */
     int session_timeout, node_session_timeout, replica_session_timeout; /* seconds */
     int replica_ack_timeout; /* seconds an answer may wait for a slave */
+    int ack_poll_us; /* how long the loop looks for acknowledgements rather than sleep */
     int min_replicas; /* slaves that must have a change before it is answered with success */
     bool second_master; /* start although another master lives */
     bool dynamic_registration;

@@ -104,7 +104,7 @@ static int open_database(struct reg *reg, struct ib_err *err)
     if (!reg->catalog || !reg->changes)
         return out_of_memory(err);
     reg->store = reg_store_open(reg->loop, reg->cfg.path.p, reg->cfg.map_size, err);
-    return reg->store ? reg_changes_load(reg->changes, err) : err->code;
+    return reg->store ? reg_changes_load(reg, err) : err->code;
 }
 
 static int start_parts(struct reg *reg, struct ib_err *err)

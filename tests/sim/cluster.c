@@ -95,6 +95,7 @@ static struct ir_properties *properties(const struct sim_replica *r)
     set_endpoint(p, "Internal", r->proc, SIM_CLIENT_PORT + 2);
     set(p, "IceGrid.InstanceName", "Test");
     set(p, "IceGrid.Registry.LMDB.Path", r->disk->dir);
+    set(p, "Moulin.Registry.AckPoll", "0"); /* the clock stands while a loop looks */
     set(p, "IceGrid.Registry.ReplicaName", r->master || r->mistaken ? REG_MASTER : r->name);
     set(p, "IceGrid.Registry.ReplicaSessionTimeout", "5");
     set(p, "IceGrid.Registry.NodeSessionTimeout", "5");

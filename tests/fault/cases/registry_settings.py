@@ -31,7 +31,7 @@ def wrong_numbers(d):
     for name in INTEGERS:
         for value in ("x", "1x", "99999999999"):
             refuses(d, "number", "registry", settings(d, **{name: value}), name, value, "number.cfg:")
-    for name, low, high in (("ReplicaAckTimeout", 1, 3600), ("MinReplicas", 0, 128)):
+    for name, low, high in (("ReplicaAckTimeout", 1, 3600), ("MinReplicas", 0, 128), ("AckPoll", 0, 10000)):
         name = "Moulin.Registry." + name
         for value in (low - 1, high + 1):
             refuses(d, "number", "registry", settings(d, **{name: str(value)}), name, "%d is not within" % value)
