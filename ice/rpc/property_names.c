@@ -300,6 +300,7 @@ static const char *const known[] = {
     "Moulin.IoUring",
     "Moulin.MaxDispatches",
     "Moulin.OnewayPause",
+    "Moulin.Registry.AckPoll",
     "Moulin.Registry.AdminPamDirectory",
     "Moulin.Registry.AdminPamService",
     "Moulin.Registry.AdminVerifiers",
