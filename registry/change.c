@@ -20,7 +20,7 @@ struct reg_changes {
     struct ib_list queue; /* submitted, in order */
     struct ib_list parked; /* submitted, but for an application that has a change under way */
     struct ib_list checking; /* nodes are being asked about them */
-    struct ib_list flight; /* in the batch the store has */
+    struct ib_list flight; /* in the batch that is committed */
     struct ib_list held; /* published, waiting for acknowledgements */
     size_t n_flight;
     bool flight_alone, busy, stopped;
@@ -208,10 +208,28 @@ static bool needs_replicas(const struct reg *reg, const struct reg_change *c, si
     return reg_change_kinds[c->op].counts && !c->rollback && n < (size_t)reg->cfg.min_replicas;
 }
 
+/* A single change has nothing to be gathered with. */
+static void look_for_acks(struct reg_changes *x)
+{
+    size_t n = x->n_flight;
+    IB_LIST_FOREACH(node, &x->held)
+    {
+        if (++n > 1)
+            break;
+    }
+    if (n == 1 && ib_list_empty(&x->queue) && !x->poll.since)
+        ic_loop_poll(x->reg->loop, reg_ack_poll_begin(&x->poll, ib_clock_us()));
+}
+
+static void stop_looking(struct reg_changes *x)
+{
+    if (reg_ack_poll_end(&x->poll, ib_clock_us()))
+        ic_loop_poll(x->reg->loop, 0);
+}
+
 static void conclude(struct reg_change *c)
 {
-    if (reg_ack_poll_end(&c->reg->changes->poll, ib_clock_us()))
-        ic_loop_poll(c->reg->loop, 0);
+    stop_looking(c->reg->changes);
     if (!c->answered && c->refusal && undo(c))
         return;
     if (!c->answered && needs_replicas(c->reg, c, c->acked))
@@ -262,21 +280,6 @@ bool reg_changes_wait_acknowledged(struct reg *reg, struct ib_str uuid, int32_t 
 void reg_changes_forget_wait(struct reg_ack_wait *w)
 {
     ib_list_remove(&w->node);
-}
-
-int32_t reg_topic_serial(const struct reg *reg, enum reg_topic topic)
-{
-    return reg->topic_serial[topic];
-}
-
-int64_t reg_db_serial(const struct reg *reg, int table)
-{
-    return reg->db_serial[table];
-}
-
-int64_t reg_settled(const struct reg *reg, int table)
-{
-    return reg->settled[table];
 }
 
 void reg_publish_registry(struct reg *reg, bool up, struct ib_str name, struct ib_str hostname)
@@ -423,33 +426,33 @@ static void on_telling(void *arg)
     ic_loop_defer(x->reg->loop, &x->telling, commit_in_place, x);
 }
 
-static bool waits_for_slaves(const struct reg_changes *x)
+/* own: holds of ours. */
+static bool waits_for_slaves(const struct ib_list *list, uint32_t own)
 {
-    IB_LIST_FOREACH(node, &x->flight)
+    IB_LIST_FOREACH(node, list)
     {
-        if (IB_CONTAINER(node, struct reg_change, node)->holds > 1)
+        const struct reg_change *c = IB_CONTAINER(node, struct reg_change, node);
+        if (c->holds > c->loads + own)
             return true;
     }
     return false;
 }
 
-/* A slave has nothing better to do: its master waits. Nor has a master that waits for slaves: they are told first, for
-   what they do takes longer. Others take what comes while the thread commits. */
+/* Those who are told before the commit are told first: what they do takes longer than what is done here. A slave has
+   nothing better to do than to commit: its master waits. Nor has a master whose slaves it will wait for. Others take
+   what comes while the thread commits. */
 static void tell_and_commit(struct reg_changes *x)
 {
-    if (!x->reg->cfg.master) {
-        commit_in_place(x);
-        return;
-    }
-    if (!x->wary)
+    if (x->reg->cfg.master && !x->wary)
         announce(x);
-    if (!waits_for_slaves(x)) {
+    if (waits_for_slaves(&x->flight, 1)) {
+        look_for_acks(x);
+        ic_loop_defer(x->reg->loop, &x->telling, on_telling, x);
+    } else if (!x->reg->cfg.master || reg_slaves_following(x->reg)) {
+        commit_in_place(x);
+    } else {
         reg_store_commit(x->reg->store, take_batch(x), committed, x);
-        return;
     }
-    if (x->n_flight == 1 && ib_list_empty(&x->held) && ib_list_empty(&x->queue))
-        ic_loop_poll(x->reg->loop, reg_ack_poll_begin(&x->poll, ib_clock_us()));
-    ic_loop_defer(x->reg->loop, &x->telling, on_telling, x);
 }
 
 /* Takes changes from the queue while they do not touch each other; refused ones are answered on the way. */
@@ -528,6 +531,10 @@ static void committed(void *arg, int code, const struct ib_err *err)
     }
     if (code && announced)
         each_observer(x->reg, tell_lost, NULL);
+    if (code)
+        stop_looking(x);
+    else if (waits_for_slaves(&x->held, 0))
+        look_for_acks(x);
     x->busy = false;
     ic_loop_defer(x->reg->loop, &x->kick, kick, x);
 }

@@ -176,7 +176,7 @@ struct reg_event {
 struct reg_observer {
     struct ib_list node;
     void (*event)(struct reg_observer *o, const struct reg_event *ev);
-    /* NULL, or told also, in the same order and with the same numbers, while the disk works: of adapters and objects. */
+    /* NULL, or told also, in the same order and with the same numbers, before the disk has it: of adapters and objects. */
     void (*early)(struct reg_observer *o, const struct reg_event *ev);
     void (*lost)(struct reg_observer *o); /* what early told last will not happen: the disk has failed */
 };

@@ -126,6 +126,21 @@ static void stop_parts(struct reg *reg)
     }
 }
 
+int32_t reg_topic_serial(const struct reg *reg, enum reg_topic topic)
+{
+    return reg->topic_serial[topic];
+}
+
+int64_t reg_db_serial(const struct reg *reg, int table)
+{
+    return reg->db_serial[table];
+}
+
+int64_t reg_settled(const struct reg *reg, int table)
+{
+    return reg->settled[table];
+}
+
 void *reg_part_state(const struct reg *reg, const struct reg_part *part)
 {
     for (size_t i = 0; i < PARTS; i++)

@@ -35,7 +35,7 @@ struct store {
     pthread_cond_t wake;
     struct store_batch *todo, **todo_tail, *finished, **finished_tail;
     bool quit, closed;
-    unsigned refs; /* the owner, and each message posted to the loop */
+    unsigned refs; /* the owner, and each delivery under way */
 };
 
 static void unref(struct store *s)

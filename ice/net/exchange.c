@@ -6,6 +6,7 @@
 #include "sweep.h"
 
 #include <moulin/base/clock.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +19,7 @@
 #define HEARD_PERCENT 130 /* of a round: more are better gathered */
 #define SILENCE_US 5000
 #define ROUNDS 4 /* of what is deferred from one look at the sockets to the next, while nothing is to be sent */
-#define BASE_EVERY 128 /* waits: libevent's own timers (those of evdns) have their turn */
+#define BASE_EVERY 128 /* turns: libevent's own timers (those of evdns) have theirs */
 #define AWAITED_MIN (BASE_EVERY / 8)
 #define SENDS 12 /* more go out directly */
 #define PIECE 4096 /* what is received at once; a larger message goes on directly */
@@ -46,7 +47,7 @@ struct ic_exchange {
     struct iovec wake_v;
     uint64_t wake_count;
     bool over;
-    unsigned waits, awaited;
+    unsigned turns, waits, awaited; /* waits: turns that waited, or brought something */
     struct member members[IC_EXCHANGE_MEMBERS];
     struct sending sendings[SENDS];
     unsigned n_sendings;
@@ -376,10 +377,14 @@ static int64_t wait(struct ic_loop *loop, struct ic_exchange *x)
 {
     struct ic_op *sends[SENDS], *arms[IC_EXCHANGE_MEMBERS + 2];
     unsigned n_arms;
+    bool polls = ic_loop_polls(loop);
+    if (polls && !loop->deferred && ib_list_empty(&loop->to_write)) {
+        (void)sched_yield();
+    }
     bool all_staged = stage(loop, x);
     int64_t us = patience(loop);
     bool all_armed = arm(loop, x, arms, &n_arms, &us);
-    if (!all_staged || !all_armed || loop->deferred || base_has_work(loop) || ic_loop_polls(loop)) {
+    if (!all_staged || !all_armed || loop->deferred || base_has_work(loop) || polls) {
         us = 0;
     }
     for (unsigned i = 0; i < x->n_sendings; i++) {
@@ -445,15 +450,15 @@ static void turn(struct ic_loop *loop, struct ic_exchange *x)
     }
     loop->linger.oneways = false; /* who brought them rests */
     x->over = x->over || loop->brisk.others || (n == 0 && !base && us == SILENCE_US);
-    x->waits += us > 0;
-    bool now_and_then = us > 0 && x->waits % BASE_EVERY == 0;
-    if (now_and_then) {
+    bool counts = us > 0 || n > 0;
+    x->waits += counts;
+    if (counts && x->waits % BASE_EVERY == 0) {
         consider(loop, x);
     }
     if (loop->tick_at && loop->tick_at <= ib_clock_ms()) { /* libevent's clock is a coarse one: it may be late */
         ic_timers_run(loop);
     }
-    if (base || now_and_then || base_has_work(loop)) {
+    if (base || ++x->turns % BASE_EVERY == 0 || base_has_work(loop)) {
         event_base_loop(loop->base, EVLOOP_ONCE | EVLOOP_NONBLOCK); /* once: others may be brisk, too */
     }
 }
@@ -495,7 +500,7 @@ void ic_exchange_run(struct ic_loop *loop)
         return;
     }
     loop->exchanging = true;
-    x->waits = x->awaited = 0;
+    x->waits = x->awaited = b->heard = 0;
     event_del(loop->wake);
     do {
         x->over = false;

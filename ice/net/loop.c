@@ -73,7 +73,6 @@ bool ic_loop_polls(struct ic_loop *loop)
         loop->poll_until = 0;
         return false;
     }
-    (void)sched_yield(); /* who will answer may wait for this processor */
     return true;
 }
 
@@ -134,6 +133,7 @@ static void on_round(evutil_socket_t fd, short what, void *arg)
         loop->to_exchange = true;
         event_base_loopbreak(loop->base);
     } else if (!loop->deferred && ic_loop_polls(loop)) {
+        (void)sched_yield(); /* who will answer may wait for this processor */
         round_again(loop);
     }
 }
@@ -292,6 +292,9 @@ void ic_loop_run(struct ic_loop *loop)
         event_base_loop(loop->base, EVLOOP_NO_EXIT_ON_EMPTY);
         if (loop->to_exchange && !loop->stopped) {
             ic_exchange_run(loop);
+            if (loop->poll_until) {
+                event_active(loop->round, EV_TIMEOUT, 0);
+            }
         }
         loop->to_exchange = false;
     }

@@ -18,7 +18,7 @@ struct ic_tls_bio;
 
 struct ic_loop {
     struct event_base *base; /* owns */
-    struct event *round; /* owns; pending while something is deferred */
+    struct event *round; /* owns; pending while something is deferred, or the loop polls; an exchange sees to both itself */
     struct event *tick; /* owns; at the earliest timer */
     struct event *wake; /* owns; wake_fd is readable */
     struct event *once; /* owns; the limit of ic_loop_run_once */
@@ -68,7 +68,7 @@ void ic_loop_round(struct ic_loop *loop);
 /* Lingers if the round has brought what makes it due; then all is written before. */
 bool ic_loop_lingered(struct ic_loop *loop);
 
-/* Whether it shall not sleep now (ic_loop_poll); gives way to others first. */
+/* Whether it shall not sleep now (ic_loop_poll). */
 bool ic_loop_polls(struct ic_loop *loop);
 
 /* A message has come; awaited: somebody waits for what follows from it. */
