@@ -51,7 +51,8 @@ void ic_loop_set_uring(struct ic_loop *loop, bool may);
 void ic_loop_set_linger(struct ic_loop *loop, int oneway_us, int busy_us);
 
 /* For this many us, or until it is called with 0, the loop looks at its sockets again and again, and does not sleep: where
-   an answer is about to come, being woken takes as long. From deferred calls only. */
+   an answer is about to come, being woken takes as long. Called where something that came
+   is dispatched, or from a deferred call. */
 void ic_loop_poll(struct ic_loop *loop, int us);
 
 /* A one-shot timer, embedded in its owner; starting a running one moves it. Never fires after ic_timer_stop. */
