@@ -137,6 +137,7 @@ static struct IceGrid_InternalDistributionDescriptor *distribution(const struct 
     struct ib_err err = {0};
     struct reg_fault fault = {.err = &err};
     struct reg_resolver r = {.arena = arena,
+                             .scratch = arena,
                              .fault = &fault,
                              .defaults = ir_runtime_proxy_defaults(p->reg->rt),
                              .app = &app->info->descriptor,

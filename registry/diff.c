@@ -266,7 +266,8 @@ int reg_descriptor_diff(const struct IceGrid_ApplicationDescriptor *old,
         rc = reg_sort_dicts(&IceGrid_ApplicationDescriptor_type, &b);
     if (rc)
         return ib_err_set(err, rc, "%s", ib_err_text(rc));
-    x.old = x.now = (struct reg_resolver){.arena = arena, .fault = &x.fault, .app = &a, .application = a.name};
+    x.old = x.now =
+        (struct reg_resolver){.arena = arena, .scratch = arena, .fault = &x.fault, .app = &a, .application = a.name};
     x.now.app = &b;
     diff(&x, &u);
     if (!x.fault.code)

@@ -37,7 +37,7 @@ static int compare_strings(const void *a, const void *b)
 /* " a b": what is listed more than once, each once. */
 static void find_twice(struct reg_resolver *r, const struct Ice_StringSeq *seq, char *list, size_t cap)
 {
-    struct ib_str *v = IB_ARENA_ARRAY(r->arena, seq->n, struct ib_str);
+    struct ib_str *v = IB_ARENA_ARRAY(r->scratch, seq->n, struct ib_str);
     if (!v) {
         reg_fault_nomem(r->fault);
         return;
@@ -115,7 +115,7 @@ static void expand_group(struct expander *x, const struct IceGrid_ReplicaGroupDe
     g->filter = reg_text(r, "replica group filter", in->filter);
     g->proxy_options = reg_text(r, "replica group proxy options", in->proxyOptions);
     reg_check_proxy_options(r, g->proxy_options);
-    *objects = reg_instantiate_objects(r, &in->objects, "replica group well-known object", g->proxy_options);
+    *objects = reg_instantiate_objects(r, &in->objects, REG_OBJECTS_OF_GROUP, g->proxy_options);
     expand_policy(r, in->loadBalancing, g);
 }
 
@@ -133,7 +133,7 @@ static void add_instance(struct expander *x, struct reg_resolver *node, struct r
 /* One list of a node names a server once. That is found before what is wrong with a later server. */
 static void check_list(struct expander *x, struct reg_resolver *node, size_t first)
 {
-    struct reg_names ids = reg_names_new(x->scope.arena, x->n_instances - first);
+    struct reg_names ids = reg_names_new(x->scope.scratch, x->n_instances - first);
     if (!ids.v) {
         reg_fault_nomem(x->fault);
         return;
@@ -179,9 +179,9 @@ static void expand_nodes(struct expander *x, const struct IceGrid_NodeDescriptor
 {
     for (size_t i = 0; i < nodes->n; i++)
         x->cap_instances += nodes->v[i].value.serverInstances.n + nodes->v[i].value.servers.n;
-    x->instances = IB_ARENA_ARRAY(x->scope.arena, x->cap_instances, struct reg_instance);
-    x->nodes = IB_ARENA_ARRAY(x->scope.arena, x->cap_instances, struct ib_str);
-    x->load_factors = IB_ARENA_ARRAY(x->scope.arena, x->cap_instances, float);
+    x->instances = IB_ARENA_ARRAY(x->scope.scratch, x->cap_instances, struct reg_instance);
+    x->nodes = IB_ARENA_ARRAY(x->scope.scratch, x->cap_instances, struct ib_str);
+    x->load_factors = IB_ARENA_ARRAY(x->scope.scratch, x->cap_instances, float);
     if (!x->instances || !x->nodes || !x->load_factors)
         reg_fault_nomem(x->fault);
     for (size_t i = 0; i < nodes->n && !x->fault->code; i++)
@@ -193,19 +193,15 @@ static void expand_nodes(struct expander *x, const struct IceGrid_NodeDescriptor
 /* Proxy to hand out: its options, then the place. An option text that only a node completes gives none. */
 static struct iw_proxy *object_proxy(struct expander *x, const struct IceGrid_ObjectDescriptor *o, struct ib_str place)
 {
-    struct iw_proxy *p = NULL;
-    struct ib_err err;
-    struct ib_arena *arena = x->scope.arena;
-    struct ib_str text = ib_arena_printf(arena, "dummy %s", ib_cstr(o->proxyOptions));
-    int rc = text.p ? ir_proxy_parse(text, x->scope.defaults, arena, &p, NULL, &err) : IB_ENOMEM;
-    if (rc && rc != IB_ENOMEM)
-        rc = ir_proxy_parse(IB_STR("dummy"), x->scope.defaults, arena, &p, NULL, &err);
-    if (rc)
-        p = NULL;
+    const struct reg_parsed_options *options = reg_proxy_options(&x->scope, o->proxyOptions);
+    if (options->code && options->code != IB_ENOMEM)
+        options = reg_proxy_options(&x->scope, IB_STR(""));
+    struct iw_proxy *p = options->code ? NULL : IB_ARENA_NEW(x->scope.arena, struct iw_proxy);
     if (!p) {
         reg_fault_nomem(x->fault);
         return NULL;
     }
+    *p = *options->proxy;
     p->id = o->id;
     p->n_endpoints = 0;
     p->endpoints = NULL;
@@ -256,7 +252,7 @@ static int by_id(const void *a, const void *b)
 /* Servers come in the order of their ids, whatever nodes they are on: so their adapters join replica groups. */
 static const struct reg_instance **instances_by_id(struct expander *x)
 {
-    const struct reg_instance **order = IB_ARENA_ARRAY(x->scope.arena, x->n_instances, const struct reg_instance *);
+    const struct reg_instance **order = IB_ARENA_ARRAY(x->scope.scratch, x->n_instances, const struct reg_instance *);
     for (size_t i = 0; order && i < x->n_instances; i++)
         order[i] = &x->instances[i];
     if (order && x->n_instances > 1)
@@ -323,7 +319,7 @@ static void check_ids(struct expander *x)
     size_t n = 0, most = app->n_adapters + app->n_groups;
     if (most < app->n_servers)
         most = app->n_servers;
-    struct named *v = IB_ARENA_ARRAY(&app->arena, most, struct named);
+    struct named *v = IB_ARENA_ARRAY(x->scope.scratch, most, struct named);
     if (!v) {
         reg_fault_nomem(x->fault);
         return;
@@ -367,7 +363,7 @@ static void check_objects(struct expander *x)
 {
     struct reg_app *app = x->app;
     size_t n = app->n_objects + app->n_allocatables;
-    struct reg_app_object **v = IB_ARENA_ARRAY(&app->arena, n, struct reg_app_object *);
+    struct reg_app_object **v = IB_ARENA_ARRAY(x->scope.scratch, n, struct reg_app_object *);
     if (!v) {
         reg_fault_nomem(x->fault);
         return;
@@ -385,7 +381,7 @@ static void check_objects(struct expander *x)
         bool b_well_known = b >= app->objects && b < app->objects + app->n_objects;
         if (!third && a->adapter && a->adapter == b->adapter && a_well_known != b_well_known)
             continue;
-        struct ib_str text = ir_identity_format(&b->id, IR_UNICODE, &app->arena);
+        struct ib_str text = ir_identity_format(&b->id, IR_UNICODE, x->scope.scratch);
         reg_resolver_fail(&x->scope, "duplicate object `%s'", ib_cstr(text));
     }
 }
@@ -406,7 +402,7 @@ static void expand(struct expander *x)
     (void)reg_instantiate_distrib(r, &d->distrib);
     r->app_sets = reg_substitute_property_sets(r, &d->propertySets);
     struct IceGrid_ObjectDescriptorSeq *objects =
-        IB_ARENA_ARRAY(&app->arena, d->replicaGroups.n, struct IceGrid_ObjectDescriptorSeq);
+        IB_ARENA_ARRAY(r->scratch, d->replicaGroups.n, struct IceGrid_ObjectDescriptorSeq);
     app->groups = IB_ARENA_ARRAY(&app->arena, d->replicaGroups.n, struct reg_group);
     if (!objects || !app->groups)
         reg_fault_nomem(x->fault);
@@ -427,10 +423,13 @@ int reg_app_expand(const struct IceGrid_ApplicationInfo *info, const struct ir_p
                    struct reg_app **out, struct ib_err *err)
 {
     struct reg_fault fault = {.err = err};
+    struct reg_parsed_options options = {0};
+    struct ib_arena scratch;
     struct reg_app *app = calloc(1, sizeof(*app));
     if (!app)
         return ib_err_set(err, IB_ENOMEM, "%s", ib_err_text(IB_ENOMEM));
     ib_arena_init(&app->arena, APP_MEMORY_MAX);
+    ib_arena_init(&scratch, APP_MEMORY_MAX);
     struct IceGrid_ApplicationInfo *copy = IB_ARENA_NEW(&app->arena, struct IceGrid_ApplicationInfo);
     if (!copy || iw_copy(&IceGrid_ApplicationInfo_type, info, &app->arena, copy) != 0 ||
         reg_sort_dicts(&IceGrid_ApplicationInfo_type, copy) != 0) {
@@ -440,15 +439,19 @@ int reg_app_expand(const struct IceGrid_ApplicationInfo *info, const struct ir_p
         app->name = copy->descriptor.name;
         struct expander x = {.app = app, .fault = &fault};
         x.scope = (struct reg_resolver){.arena = &app->arena,
+                                        .scratch = &scratch,
                                         .fault = &fault,
+                                        .options = &options,
                                         .defaults = defaults,
                                         .app = &copy->descriptor,
                                         .application = app->name};
         expand(&x);
     }
+    const size_t used = app->arena.used + scratch.used;
+    ib_arena_fini(&scratch);
     if (fault.code) {
         /* doubling a large list may fail long before the limit: memory is not short then either */
-        if (fault.code == IB_ENOMEM && app->arena.used > APP_MEMORY_MAX / 8)
+        if (fault.code == IB_ENOMEM && used > APP_MEMORY_MAX / 8)
             fault.code = ib_err_set(err, IB_EINVAL, "invalid application: what it describes is larger than %zu MB",
                                     APP_MEMORY_MAX >> 20);
         reg_app_free(app);

@@ -49,7 +49,7 @@ static struct IceGrid_StringStringDict parameters(struct reg_resolver *r, struct
     struct reg_names known = {0};
     char unknown[200] = "", undefined[200] = "";
     if (values->n)
-        known = reg_names_of(r->arena, &t->parameters);
+        known = reg_names_of(r->scratch, &t->parameters);
     if (!out.v || (values->n && !known.v)) {
         reg_fault_nomem(r->fault);
         return out;
@@ -81,20 +81,25 @@ static struct IceGrid_StringStringDict parameters(struct reg_resolver *r, struct
 
 struct IceGrid_ObjectDescriptorSeq reg_instantiate_objects(struct reg_resolver *r,
                                                            const struct IceGrid_ObjectDescriptorSeq *in,
-                                                           const char *prefix, struct ib_str default_options)
+                                                           enum reg_objects_of what, struct ib_str default_options)
 {
+    static const struct {
+        const char *identity, *type, *options;
+    } names[] = {
+#define NAMES(kind) {kind " identity", kind " type", kind " proxy options"}
+        [REG_OBJECTS_OF_GROUP] = NAMES("replica group well-known object"),
+        [REG_OBJECTS_OF_ADAPTER] = NAMES("well-known object"),
+        [REG_ALLOCATABLES] = NAMES("allocatable object"),
+#undef NAMES
+    };
     struct IceGrid_ObjectDescriptorSeq out = {0, IB_ARENA_ARRAY(r->arena, in->n, struct IceGrid_ObjectDescriptor)};
-    char identity[80], type[80], options[80];
-    snprintf(identity, sizeof(identity), "%s identity", prefix);
-    snprintf(type, sizeof(type), "%s type", prefix);
-    snprintf(options, sizeof(options), "%s proxy options", prefix);
     if (!out.v)
         reg_fault_nomem(r->fault);
     for (size_t i = 0; i < in->n && !r->fault->code; i++) {
         struct IceGrid_ObjectDescriptor *o = &out.v[out.n++];
-        o->type = reg_text(r, type, in->v[i].type);
-        o->id = reg_identity_text(r, identity, &in->v[i].id);
-        o->proxyOptions = reg_text(r, options, in->v[i].proxyOptions);
+        o->type = reg_text(r, names[what].type, in->v[i].type);
+        o->id = reg_identity_text(r, names[what].identity, &in->v[i].id);
+        o->proxyOptions = reg_text(r, names[what].options, in->v[i].proxyOptions);
         if (!o->proxyOptions.n)
             o->proxyOptions = default_options;
         reg_check_proxy_options(r, o->proxyOptions);
@@ -121,7 +126,7 @@ struct settings {
 static struct settings index_properties(struct reg_resolver *r, const struct IceGrid_PropertyDescriptorSeq *properties,
                                         bool old_encoding)
 {
-    struct settings s = {properties, reg_names_new(r->arena, properties->n), old_encoding};
+    struct settings s = {properties, reg_names_new(r->scratch, properties->n), old_encoding};
     if (!s.by_name.v)
         reg_fault_nomem(r->fault);
     for (size_t i = properties->n; s.by_name.v && i-- > 0;)
@@ -130,24 +135,38 @@ static struct settings index_properties(struct reg_resolver *r, const struct Ice
     return s;
 }
 
-/* "PREFIX.NAME", or just NAME; "" when it is not set. */
-static struct ib_str setting(struct reg_resolver *r, const struct settings *s, const char *prefix, const char *name)
+/* "" when it is not set. */
+static struct ib_str setting(const struct settings *s, struct ib_str name)
 {
-    struct ib_str key = ib_arena_printf(r->arena, "%s%s%s", prefix, *prefix ? "." : "", name);
-    if (!key.p)
-        reg_fault_nomem(r->fault);
-    size_t at = key.p && s->by_name.v ? reg_names_find(&s->by_name, key) : SIZE_MAX;
+    size_t at = s->by_name.v ? reg_names_find(&s->by_name, name) : SIZE_MAX;
     return at == SIZE_MAX ? ib_str("") : s->properties->v[s->properties->n - 1 - at].value;
+}
+
+static struct ib_str adapter_setting(struct reg_resolver *r, const struct settings *s, struct ib_str adapter,
+                                     struct ib_str name)
+{
+    char *key = ib_arena_alloc(r->scratch, adapter.n + 1 + name.n);
+    if (!key) {
+        reg_fault_nomem(r->fault);
+        return ib_str("");
+    }
+    if (adapter.n)
+        memcpy(key, adapter.p, adapter.n);
+    key[adapter.n] = '.';
+    memcpy(key + adapter.n + 1, name.p, name.n);
+    return setting(s, (struct ib_str){key, adapter.n + 1 + name.n});
 }
 
 /* Options of the objects of an adapter that have none of their own (icegrid-registry 4.2). */
 static struct ib_str default_options(struct reg_resolver *r, struct ib_str adapter, const struct settings *s)
 {
-    struct ib_str options = setting(r, s, ib_cstr(adapter), "ProxyOptions");
-    struct ib_str version = setting(r, s, "", "Ice.Default.EncodingVersion");
+    struct ib_str options = adapter_setting(r, s, adapter, IB_STR("ProxyOptions"));
+    struct ib_str version = setting(s, IB_STR("Ice.Default.EncodingVersion"));
     if (options.n)
         return options;
-    options = ib_arena_printf(r->arena, "-e %s", version.n ? version.p : s->old_encoding ? "1.0" : "1.1");
+    if (!version.n)
+        return s->old_encoding ? IB_STR("-e 1.0") : IB_STR("-e 1.1");
+    options = ib_arena_printf(r->arena, "-e %s", version.p);
     if (!options.p)
         reg_fault_nomem(r->fault);
     return options;
@@ -164,9 +183,9 @@ static void instantiate_adapter(struct reg_resolver *r, const struct IceGrid_Ada
     out->registerProcess = in->registerProcess;
     out->serverLifetime = in->serverLifetime;
     struct ib_str options = default_options(r, out->name, s);
-    out->objects = reg_instantiate_objects(r, &in->objects, "well-known object", options);
-    out->allocatables = reg_instantiate_objects(r, &in->allocatables, "allocatable object", options);
-    if (!setting(r, s, ib_cstr(out->name), "Endpoints").n)
+    out->objects = reg_instantiate_objects(r, &in->objects, REG_OBJECTS_OF_ADAPTER, options);
+    out->allocatables = reg_instantiate_objects(r, &in->allocatables, REG_ALLOCATABLES, options);
+    if (!adapter_setting(r, s, out->name, IB_STR("Endpoints")).n)
         reg_resolver_fail(r, "invalid endpoints for adapter `%s': empty string", ib_cstr(out->name));
 }
 
@@ -278,7 +297,7 @@ static void check_service_sets(struct reg_resolver *r, const struct IceGrid_Prop
         reg_resolver_fail(r, "service property sets are only allowed in IceBox server instances");
     if (!sets->n || r->fault->code)
         return;
-    struct reg_names services = reg_names_new(r->arena, box->services.n);
+    struct reg_names services = reg_names_new(r->scratch, box->services.n);
     if (!services.v) {
         reg_fault_nomem(r->fault);
         return;

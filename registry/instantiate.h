@@ -43,9 +43,10 @@ struct reg_instance reg_instantiate_template(struct reg_resolver *node,
 struct ib_str reg_server_instance_id(struct reg_resolver *node, const struct IceGrid_ServerInstanceDescriptor *inst);
 struct ib_str reg_server_def_id(struct reg_resolver *node, const struct IceGrid_ServerDescriptor *def);
 
+enum reg_objects_of { REG_OBJECTS_OF_GROUP, REG_OBJECTS_OF_ADAPTER, REG_ALLOCATABLES };
 struct IceGrid_ObjectDescriptorSeq reg_instantiate_objects(struct reg_resolver *r,
                                                            const struct IceGrid_ObjectDescriptorSeq *in,
-                                                           const char *prefix, struct ib_str default_options);
+                                                           enum reg_objects_of what, struct ib_str default_options);
 struct IceGrid_DistributionDescriptor reg_instantiate_distrib(struct reg_resolver *r,
                                                               const struct IceGrid_DistributionDescriptor *in);
 const struct IceGrid_TemplateDescriptor *reg_template(const struct IceGrid_TemplateDescriptorDict *d, struct ib_str id);

@@ -196,8 +196,8 @@ static void merge_nodes(struct merger *m, struct IceGrid_NodeDescriptorDict *nod
 static void merge(struct merger *m, const struct IceGrid_ApplicationDescriptor *old,
                   struct IceGrid_ApplicationDescriptor *now, const struct IceGrid_ApplicationUpdateDescriptor *u)
 {
-    m->old = m->now =
-        (struct reg_resolver){.arena = m->arena, .fault = &m->fault, .app = old, .application = old->name};
+    m->old = m->now = (struct reg_resolver){
+        .arena = m->arena, .scratch = m->arena, .fault = &m->fault, .app = old, .application = old->name};
     m->now.app = now;
     if (u->description)
         now->description = u->description->value;

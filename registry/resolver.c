@@ -316,7 +316,8 @@ struct ib_str reg_id_optional(struct reg_resolver *r, const char *attribute, str
     return substitute(r, attribute, text, true);
 }
 
-struct iw_identity reg_identity_text(struct reg_resolver *r, const char *attribute, const struct iw_identity *id)
+/* Written and read again, as a text that an administrator could have given: variables may bring escapes and a '/'. */
+static struct iw_identity resolve_identity(struct reg_resolver *r, const char *attribute, const struct iw_identity *id)
 {
     static const struct iw_identity none = {{"", 0}, {"", 0}};
     struct iw_identity out = none;
@@ -345,6 +346,15 @@ struct iw_identity reg_identity_text(struct reg_resolver *r, const char *attribu
         return none;
     }
     return out;
+}
+
+struct iw_identity reg_identity_text(struct reg_resolver *r, const char *attribute, const struct iw_identity *id)
+{
+    size_t dollars;
+    if (id->name.n && !r->fault->code && find_variable(id->name, 0, &dollars) == SIZE_MAX &&
+        find_variable(id->category, 0, &dollars) == SIZE_MAX)
+        return (struct iw_identity){.name = id->name, .category = id->category.n ? id->category : IB_STR("")};
+    return resolve_identity(r, attribute, id);
 }
 
 /* Without the blanks at the end; those at the start are skipped by strtol and strtof. */
@@ -403,24 +413,30 @@ struct Ice_StringSeq reg_texts(struct reg_resolver *r, const char *attribute, co
     return out;
 }
 
+static const char probe[] = "dummy ";
+
+const struct reg_parsed_options *reg_proxy_options(struct reg_resolver *r, struct ib_str options)
+{
+    struct reg_parsed_options *o = r->options;
+    if ((o->proxy || o->code) && ib_str_eq(o->text, options))
+        return o;
+    *o = (struct reg_parsed_options){.text = options};
+    struct ib_str text = ib_arena_printf(r->scratch, "%s%s", probe, ib_cstr(options));
+    o->code = text.p ? ir_proxy_parse(text, r->defaults, r->arena, &o->proxy, NULL, &o->err) : IB_ENOMEM;
+    return o;
+}
+
 /* The parser is given an identity to put the options behind; what it says must not show it. */
 void reg_check_proxy_options(struct reg_resolver *r, struct ib_str options)
 {
-    static const char probe[] = "dummy ";
-    struct iw_proxy *p;
-    struct ib_err err = {0};
     if (!options.n || r->fault->code)
         return;
-    struct ib_str text = ib_arena_printf(r->arena, "%s%s", probe, options.p);
-    if (!text.p) {
+    const struct reg_parsed_options *o = reg_proxy_options(r, options);
+    if (o->code == IB_ENOMEM)
         reg_fault_nomem(r->fault);
+    if (o->code == 0 || o->code == IB_ENOMEM)
         return;
-    }
-    int rc = ir_proxy_parse(text, r->defaults, r->arena, &p, NULL, &err);
-    if (rc == IB_ENOMEM)
-        reg_fault_nomem(r->fault);
-    if (rc == 0 || rc == IB_ENOMEM)
-        return;
+    struct ib_err err = o->err;
     char *shown = strstr(err.text, probe);
     if (shown)
         memmove(shown, shown + sizeof(probe) - 1, strlen(shown + sizeof(probe) - 1) + 1);

@@ -21,9 +21,19 @@ struct reg_fault {
     uint32_t work; /* steps so far */
 };
 
+/* The proxy options that were looked at last: those of one definition are nearly always the same. */
+struct reg_parsed_options {
+    struct ib_str text;
+    struct iw_proxy *proxy; /* "dummy" with them; NULL: nothing has been looked at, or code says why not */
+    int code;
+    struct ib_err err;
+};
+
 struct reg_resolver {
-    struct ib_arena *arena;
+    struct ib_arena *arena; /* of what is made */
+    struct ib_arena *scratch; /* of what only helps to make it; may be the same */
     struct reg_fault *fault;
+    struct reg_parsed_options *options; /* NULL where no proxies are made */
     const struct ir_proxy_defaults *defaults;
     const struct IceGrid_ApplicationDescriptor *app;
     const struct IceGrid_NodeDescriptor *node_desc; /* NULL outside a node */
@@ -54,6 +64,8 @@ struct ib_str reg_int_text(struct reg_resolver *r, const char *attribute, struct
 struct ib_str reg_float_text(struct reg_resolver *r, const char *attribute, struct ib_str text);
 struct Ice_StringSeq reg_texts(struct reg_resolver *r, const char *attribute, const struct Ice_StringSeq *in,
                                bool required);
+/* A proxy with these options and nothing else of its own, in r->options; what is wrong with them is in there, too. */
+const struct reg_parsed_options *reg_proxy_options(struct reg_resolver *r, struct ib_str options);
 /* Proxy options must parse. */
 void reg_check_proxy_options(struct reg_resolver *r, struct ib_str options);
 /* Names of variables: not reserved, not empty. */

@@ -241,7 +241,9 @@ runAdd(const Ice::CommunicatorPtr& communicator, const Options& o, Report& r)
 {
     Watch watch(o.str("watch"));
     AdminClient client(communicator, o);
-    auto registry = locatorOf(communicator, o)->getRegistry();
+    // Its proxy has the endpoints of all replicas, those of the one that was asked first: a slave would only pass the
+    // adapters on.
+    auto registry = locatorOf(communicator, o)->getRegistry()->ice_endpointSelection(Ice::EndpointSelectionType::Ordered);
     const string op = o.str("op", "object");
     const string prefix = "add" + to_string(getpid()) + "-";
     auto n = make_shared<atomic<int>>(0);

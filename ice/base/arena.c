@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The arena: blocks of growing size, handed out from the newest one. What is handed out is zeroed then: most arenas use
-   little of their first block, which is just small enough for malloc's fast path. */
+   little of their first block, which is just small enough for malloc's fast path. Strings lie close together: many
+   values are little else. */
 #include <moulin/base/arena.h>
 
 #include <stdio.h>
@@ -56,7 +57,7 @@ bool ib_arena_recycle(struct ib_arena *a)
 
 static struct ib_arena_block *new_block(struct ib_arena *a, size_t n)
 {
-    size_t size = a->head ? a->head->size * 2 : a->first ? a->first : FIRST_BLOCK;
+    size_t size = a->head ? a->head->size + a->head->size / 2 : a->first ? a->first : FIRST_BLOCK;
     if (size > MAX_BLOCK)
         size = MAX_BLOCK;
     if (size < n)
@@ -71,28 +72,31 @@ static struct ib_arena_block *new_block(struct ib_arena *a, size_t n)
     return b;
 }
 
-static void *take(struct ib_arena *a, size_t n)
+/* align: a power of two, at most ALIGN. */
+static void *take(struct ib_arena *a, size_t n, size_t align)
 {
+    struct ib_arena_block *b = a->head;
+    size_t gap = b ? -b->used & (align - 1) : 0;
     if (n > SIZE_MAX / 2)
         return NULL;
-    n = n ? (n + ALIGN - 1) & ~(size_t)(ALIGN - 1) : ALIGN;
-    if (a->limit && (n > a->limit || a->used > a->limit - n))
+    n = n ? n : 1;
+    if (a->limit && (n + gap > a->limit || a->used > a->limit - n - gap))
         return NULL;
-    struct ib_arena_block *b = a->head;
-    if (!b || b->size - b->used < n) {
+    if (!b || b->size - b->used < n + gap) {
+        gap = 0;
         b = new_block(a, n);
         if (!b)
             return NULL;
     }
-    void *p = b->p + b->used;
-    b->used += n;
-    a->used += n;
+    void *p = b->p + b->used + gap;
+    b->used += n + gap;
+    a->used += n + gap;
     return p;
 }
 
 void *ib_arena_alloc(struct ib_arena *a, size_t n)
 {
-    void *p = take(a, n);
+    void *p = take(a, n, ALIGN);
     if (p)
         memset(p, 0, n);
     return p;
@@ -106,13 +110,14 @@ void *ib_arena_array(struct ib_arena *a, size_t count, size_t size)
 
 struct ib_str ib_arena_str(struct ib_arena *a, struct ib_str s)
 {
+    if (s.n == 0)
+        return IB_STR(""); /* most strings of a definition are */
     if (s.n == SIZE_MAX)
         return (struct ib_str){NULL, 0};
-    char *p = take(a, s.n + 1);
+    char *p = take(a, s.n + 1, 1);
     if (!p)
         return (struct ib_str){NULL, 0};
-    if (s.n)
-        memcpy(p, s.p, s.n);
+    memcpy(p, s.p, s.n);
     p[s.n] = '\0';
     return (struct ib_str){p, s.n};
 }
@@ -130,7 +135,7 @@ struct ib_str ib_arena_printf(struct ib_arena *a, const char *fmt, ...)
     int n = vsnprintf(NULL, 0, fmt, ap);
     va_end(ap);
     struct ib_str s = {NULL, 0};
-    char *p = n < 0 ? NULL : ib_arena_alloc(a, (size_t)n + 1);
+    char *p = n < 0 ? NULL : take(a, (size_t)n + 1, 1);
     if (p && vsnprintf(p, (size_t)n + 1, fmt, again) == n)
         s = (struct ib_str){p, (size_t)n};
     va_end(again);

@@ -23,7 +23,8 @@ bool ib_arena_recycle(struct ib_arena *a); /* the same; false, and nothing is do
 /* Memory is zeroed and aligned for any type; NULL when memory or the limit is exhausted. n may be 0. */
 void *ib_arena_alloc(struct ib_arena *a, size_t n);
 void *ib_arena_array(struct ib_arena *a, size_t count, size_t size); /* checks the product */
-struct ib_str ib_arena_str(struct ib_arena *a, struct ib_str s); /* copy with NUL; p == NULL on failure */
+/* Copies with NUL, but for "", which takes no memory; p == NULL on failure. */
+struct ib_str ib_arena_str(struct ib_arena *a, struct ib_str s);
 struct ib_str ib_arena_strz(struct ib_arena *a, const char *s);
 struct ib_str ib_arena_printf(struct ib_arena *a, const char *fmt, ...) IB_PRINTF(2, 3);
 

@@ -117,6 +117,88 @@ static void the_catalog_gets_flat_arrays(void **state)
     end(&fx);
 }
 
+/* With and without a variable in it, an identity is what it would be as text; a variable may bring escapes and a '/'.
+ */
+static void identities_are_resolved(void **state)
+{
+    (void)state;
+    const struct {
+        struct iw_identity in, out;
+    } cases[] = {
+        {{S("a/b\\c \"'@:"), S("x/y")}, {S("a/b\\c \"'@:"), S("x/y")}},
+        {{S("$x{"), S("$")}, {S("$x{"), S("$")}},
+        {{S("\0\x1f\xff"), S("")}, {S("\0\x1f\xff"), S("")}},
+        {{S("a b${server}"), S("")}, {S("a bs"), S("")}},
+        {{S("n"), S("c\\${server}")}, {S("n"), S("c\\s")}},
+        {{S("${v}"), S("")}, {S("two"), S("one")}},
+        {{S("$${v}"), S("")}, {S("$${v}"), S("")}},
+    };
+    for (size_t i = 0; i < N(cases); i++) {
+        struct fx fx;
+        struct IceGrid_StringStringDict_entry variable = {S("v"), S("one/two")};
+        struct IceGrid_ObjectDescriptor object = {.id = cases[i].in};
+        struct IceGrid_AdapterDescriptor adapter = {.name = S("A"), .id = S("a"), .objects = {1, &object}};
+        struct IceGrid_PropertyDescriptor prop = {S("A.Endpoints"), S("tcp")};
+        start(&fx);
+        fx.info.descriptor.variables = (struct IceGrid_StringStringDict){1, &variable};
+        fx.server->base.adapters = (struct IceGrid_AdapterDescriptorSeq){1, &adapter};
+        fx.server->base.propertySet.properties = (struct IceGrid_PropertyDescriptorSeq){1, &prop};
+        struct reg_app *app = expand(&fx);
+        if (!iw_identity_equal(&app->objects[0].id, &cases[i].out))
+            fail_msg("case %zu: %s/%s", i, app->objects[0].id.category.p, app->objects[0].id.name.p);
+        assert_ptr_not_equal(app->objects[0].id.name.p, object.id.name.p); /* the application has its own */
+        reg_app_free(app);
+        object.id = (struct iw_identity){S(""), S("c")};
+        refuse(&fx, "name empty");
+        object.id = (struct iw_identity){S(""), S("")};
+        refuse(&fx, "well-known object identity");
+        end(&fx);
+    }
+}
+
+/* Each object has the options it names, whatever those before it had. */
+static void every_object_has_its_options(void **state)
+{
+    (void)state;
+    struct fx fx;
+    const struct {
+        struct ib_str options;
+        const char *facet;
+        uint8_t mode, minor;
+    } cases[] = {
+        {S(""), "", IW_TWOWAY, 1},
+        {S("-o"), "", IW_ONEWAY, 1},
+        {S("-o"), "", IW_ONEWAY, 1},
+        {S("-f a -e 1.0"), "a", IW_TWOWAY, 0},
+        {S("-o"), "", IW_ONEWAY, 1},
+        {S("-f ${server}"), "s", IW_TWOWAY, 1},
+        {S("-f ${server}"), "s", IW_TWOWAY, 1},
+        {S(""), "", IW_TWOWAY, 1},
+    };
+    struct IceGrid_ObjectDescriptor objects[N(cases)];
+    struct IceGrid_AdapterDescriptor adapter = {.name = S("A"), .id = S("a"), .objects = {N(cases), objects}};
+    struct IceGrid_PropertyDescriptor prop = {S("A.Endpoints"), S("tcp")};
+    start(&fx);
+    for (size_t i = 0; i < N(cases); i++)
+        objects[i] = (struct IceGrid_ObjectDescriptor){.id = {ib_arena_printf(&fx.arena, "o%zu", i), S("")},
+                                                       .proxyOptions = cases[i].options};
+    fx.server->base.adapters = (struct IceGrid_AdapterDescriptorSeq){1, &adapter};
+    fx.server->base.propertySet.properties = (struct IceGrid_PropertyDescriptorSeq){1, &prop};
+    struct reg_app *app = expand(&fx);
+    assert_int_equal(app->n_objects, N(cases));
+    for (size_t i = 0; i < N(cases); i++) {
+        const struct iw_proxy *p = app->objects[i].proxy;
+        assert_true(iw_identity_equal(&p->id, &objects[i].id));
+        assert_string_equal(ib_cstr(p->facet), cases[i].facet);
+        assert_true(p->mode == cases[i].mode && p->encoding.minor == cases[i].minor);
+        assert_true(ib_str_is(p->adapter_id, "a") && p->n_endpoints == 0);
+    }
+    reg_app_free(app);
+    objects[4].proxyOptions = S("-x");
+    refuse(&fx, "invalid proxy options: unknown option `-x'");
+    end(&fx);
+}
+
 /* Servers stand in the order of their ids, whatever their nodes: so they join groups. Each knows its node's factor. */
 static void servers_come_by_id_with_their_load_factor(void **state)
 {
@@ -296,6 +378,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_catalog_gets_flat_arrays),
+        cmocka_unit_test(identities_are_resolved),
+        cmocka_unit_test(every_object_has_its_options),
         cmocka_unit_test(servers_come_by_id_with_their_load_factor),
         cmocka_unit_test(variables_in_a_circle_are_refused),
         cmocka_unit_test(doubling_variables_are_refused),

@@ -57,6 +57,18 @@ static void arena_strings(void **state)
     assert_int_equal(s.n, 3);
     assert_memory_equal(s.p, "a\0b", 4);
     assert_string_equal(ib_arena_strz(&a, NULL).p, "");
+    const size_t used = a.used;
+    assert_string_equal(ib_arena_str(&a, IB_STR("")).p, "");
+    assert_int_equal(a.used, used);
+    for (size_t n = 1; n < 40; n++) { /* close together, and what follows is aligned again */
+        struct ib_str t = ib_arena_str(&a, (struct ib_str){"0123456789012345678901234567890123456789", n});
+        assert_int_equal(strlen(t.p), n);
+        void *p = ib_arena_alloc(&a, 1);
+        assert_int_equal((uintptr_t)p % 16, 0);
+        assert_true((const char *)p > t.p + n || (const char *)p < t.p);
+    }
+    const char *first = ib_arena_str(&a, IB_STR("x")).p, *second = ib_arena_str(&a, IB_STR("y")).p;
+    assert_ptr_equal(second, first + 2);
     s = ib_arena_printf(&a, "%d-%s", 42, "x");
     assert_int_equal(s.n, 4);
     assert_string_equal(s.p, "42-x");
