@@ -190,12 +190,10 @@ static void expand_nodes(struct expander *x, const struct IceGrid_NodeDescriptor
 
 /* --- the flat arrays ---------------------------------------------------------------------------------------------- */
 
-/* Proxy to hand out: its options, then the place. An option text that only a node completes gives none. */
+/* Proxy to hand out: its options, which have been checked, then the place. */
 static struct iw_proxy *object_proxy(struct expander *x, const struct IceGrid_ObjectDescriptor *o, struct ib_str place)
 {
     const struct reg_parsed_options *options = reg_proxy_options(&x->scope, o->proxyOptions);
-    if (options->code && options->code != IB_ENOMEM)
-        options = reg_proxy_options(&x->scope, IB_STR(""));
     struct iw_proxy *p = options->code ? NULL : IB_ARENA_NEW(x->scope.arena, struct iw_proxy);
     if (!p) {
         reg_fault_nomem(x->fault);
