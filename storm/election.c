@@ -330,6 +330,18 @@ bool election_asked(struct election *e)
     return election_is_coordinator(e);
 }
 
+static void ask(struct election *e, uint32_t set)
+{
+    e->check_serial = e->epoch;
+    e->coordinators = 0;
+    e->asked = set;
+    for (int i = 0; i < e->cfg.n; i++)
+        if (set & BIT(i))
+            election_act(
+                e, (struct election_action){
+                       .what = ELECTION_ASK_COORDINATOR, .to = i, .serial = e->check_serial, .ms = election_ask_ms(e)});
+}
+
 static void check(struct election *e)
 {
     e->hint = e->hint == 1 ? 2 : 0;
@@ -342,21 +354,16 @@ static void check(struct election *e)
         election_set_timer(e, ELECTION_CHECK, e->cfg.election_ms);
         return;
     }
-    e->check_serial = e->epoch;
-    e->coordinators = e->asked = 0;
+    uint32_t set = 0;
     for (int i = 0; i < e->cfg.n; i++) {
-        if (i == e->cfg.self)
-            continue;
-        if (e->spared[i] > 0) {
+        if (i != e->cfg.self && e->spared[i] == 0)
+            set |= BIT(i);
+        else if (i != e->cfg.self)
             e->spared[i]--;
-            continue;
-        }
-        e->asked |= BIT(i);
-        election_act(
-            e, (struct election_action){
-                   .what = ELECTION_ASK_COORDINATOR, .to = i, .serial = e->check_serial, .ms = election_ask_ms(e)});
     }
-    if (!e->asked)
+    e->waited = false;
+    ask(e, set);
+    if (!set)
         election_set_timer(e, ELECTION_CHECK, next_check_ms(e));
 }
 
@@ -371,14 +378,18 @@ static void checked(struct election *e)
         highest--;
     int64_t later = e->cfg.ids[highest] - e->cfg.ids[e->cfg.self];
     e->merge_set = e->coordinators;
-    election_set_timer(e, ELECTION_MERGE, later < 0 ? 0 : e->cfg.response_ms * (1 + later));
+    e->waits = later >= 0 && !e->waited;
+    election_set_timer(e, ELECTION_MERGE, e->waits ? e->cfg.response_ms * (1 + later) : 0);
 }
 
 static void join(struct election *e);
 
 void election_invited(struct election *e, int from, uint64_t serial, bool ok, bool yes)
 {
-    if (serial != e->invite_serial || e->inviter < 0 || from != e->inviter)
+    if (from < 0)
+        return;
+    e->inviters &= ~BIT(from);
+    if (serial != e->invite_serial || from != e->inviter)
         return;
     if (!ok || !yes || e->epoch != serial) {
         election_trace(e, "node %d: invitation dropped, %s", e->cfg.ids[e->cfg.self],
@@ -412,6 +423,12 @@ static void merge(struct election *e)
         election_ensure_check(e, e->cfg.election_ms);
         return;
     }
+    if (e->waits) { /* others went first: who belongs to them by now is not called away */
+        e->waits = false;
+        e->waited = true;
+        ask(e, e->merge_set);
+        return;
+    }
     election_set_state(e, ELECTION_ELECTION);
     drain(e, AFTER_MERGE);
 }
@@ -427,10 +444,12 @@ static void join(struct election *e)
 
 /* An invitation is followed when its sender can be reached: else a node that can be heard, but not told, would break up
    a healthy group again and again. And when its sender says that it is its own: anybody can send one, and the number in
-   it is promised for ever. */
+   it is promised for ever. The latest counts: one who cannot be reached, and takes its time to show it, keeps nobody
+   else from inviting. */
 void election_invitation(struct election *e, int from, const char *group)
 {
-    if (from < 0 || from == e->cfg.self || electing(e) || election_draining(e) || e->inviter >= 0 || e->broken) {
+    if (from < 0 || from == e->cfg.self || electing(e) || election_draining(e) || (e->inviters & BIT(from)) ||
+        e->broken) {
         election_trace(e, "node %d: invitation ignored", e->cfg.ids[e->cfg.self]);
         return;
     }
@@ -441,6 +460,7 @@ void election_invitation(struct election *e, int from, const char *group)
         return;
     }
     e->inviter = from;
+    e->inviters |= BIT(from);
     e->invite_serial = e->epoch;
     election_act(e,
                  (struct election_action){
@@ -549,6 +569,6 @@ void election_start(struct election *e)
     if (ms > 0) /* who leads a group hears that we are there; the answers are for the check */
         for (int i = 0; i < e->cfg.n; i++)
             if (i != e->cfg.self)
-                election_act(e, (struct election_action){
-                                    .what = ELECTION_ASK_COORDINATOR, .to = i, .ms = election_ask_ms(e)});
+                election_act(
+                    e, (struct election_action){.what = ELECTION_ASK_COORDINATOR, .to = i, .ms = election_ask_ms(e)});
 }

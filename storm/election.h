@@ -99,9 +99,11 @@ struct election {
     /* the check under way, the merge that it led to */
     uint64_t check_serial;
     uint32_t asked, coordinators, merge_set;
+    bool waits, waited; /* the merge is to come later than others'; that time is over, and they are asked again */
     uint32_t issued, accepted, forwarded;
-    /* an invitation whose sender is asked whether it has sent it */
+    /* an invitation whose sender is asked whether it has sent it; all who are being asked, each once */
     int inviter; /* index; -1 */
+    uint32_t inviters;
     uint64_t invite_serial;
     char invite_group[ELECTION_NAME_MAX];
     /* the group being made: whose answers are awaited */

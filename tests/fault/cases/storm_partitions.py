@@ -212,6 +212,27 @@ def slave_not_heard(g):
     one_way(g, 1, 3, (2, 3))
 
 
+def stalled_beside_odd_one(g):
+    """F16 and a member that stands still: the odd one, which looks for a group too, does not call it away from the one that it
+    has come back to."""
+    g.deafen(1, 3)
+    g.manager(2, 3, timeout=SETTLED * 1000).create("first")
+    for _ in range(4):
+        g.await_group(2, 3, timeout=SETTLED)
+        g.daemon(2).freeze()
+        wait_until(lambda: g.state(3) == "inactive", "3 notices that it is alone", SETTLED)
+        noticed = time.monotonic()
+        wait_until(lambda: time.monotonic() - noticed > 3, "3 looks less often")
+        g.daemon(2).thaw()
+        g.await_group(2, 3, timeout=SETTLED)
+        w = Writer(g, 2, 3)
+        wait_until(lambda: time.monotonic() - w.began > 4, "the odd one's turn", 60)
+        w.stop()
+        check(g.state(3) == "normal" and w.took < 10 and not w.doubt, "slow for %.1f of %.1f s" % (w.slow, w.took))
+    g.hear(1, 3)
+    g.await_group(1, 2, 3)
+
+
 def flapping(g, victim, through):
     """F17: one that is killed and started again and again does not keep the others from work."""
     w = Writer(g, *through)
@@ -237,4 +258,4 @@ def flapping_coordinator(g):
 
 
 CASES = [in_spaces(case) for case in (coordinator_cut_off, slave_cut_off, stale_coordinator, all_apart, coordinator_not_heard,
-                                      slave_not_heard, flapping_slave, flapping_coordinator)]
+                                      slave_not_heard, stalled_beside_odd_one, flapping_slave, flapping_coordinator)]

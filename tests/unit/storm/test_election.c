@@ -203,6 +203,34 @@ static void promises(void **state)
     election_applied(&fx.e, (struct election_stamp){6, 1}, true);
 }
 
+/* One who invites and cannot be reached does not keep out another; who is being asked is not asked again. */
+static void latest_invitation(void **state)
+{
+    (void)state;
+    struct fx fx;
+    begin(&fx, (struct election_stamp){3, 0}, 5, false);
+    election_invitation(&fx.e, 0, "1:00000000-0006-8123-8123-000000000001");
+    take(&fx);
+    uint64_t first = find(&fx, ELECTION_ASK_INVITED, 0)->serial;
+    election_invitation(&fx.e, 1, "2:00000000-0006-8123-8123-000000000002");
+    take(&fx);
+    uint64_t second = find(&fx, ELECTION_ASK_INVITED, 1)->serial;
+    election_invitation(&fx.e, 0, "1:00000000-0007-8123-8123-000000000001");
+    election_invitation(&fx.e, 1, "2:00000000-0007-8123-8123-000000000002");
+    take(&fx);
+    assert_int_equal(fx.n, 0);
+    election_invited(&fx.e, 0, first, true, true); /* too late */
+    assert_int_equal(fx.e.state, ELECTION_INACTIVE);
+    election_invitation(&fx.e, 0, "1:00000000-0007-8123-8123-000000000001");
+    take(&fx);
+    first = find(&fx, ELECTION_ASK_INVITED, 0)->serial;
+    election_invited(&fx.e, 1, second, true, true);
+    assert_int_equal(fx.e.state, ELECTION_INACTIVE);
+    election_invited(&fx.e, 0, first, true, true);
+    assert_int_equal(fx.e.state, ELECTION_REORGANIZATION);
+    assert_string_equal(fx.e.group, "1:00000000-0007-8123-8123-000000000001");
+}
+
 /* The check that is due: it finds nobody. */
 static void look_in_vain(struct fx *fx)
 {
@@ -267,6 +295,53 @@ static void found_at_once(void **state)
     assert_int_equal(fx.n, 0); /* it waits to be invited, or for its turn */
 }
 
+static void answer(struct fx *fx, int from, bool yes)
+{
+    const struct election_action *ask = find(fx, ELECTION_ASK_COORDINATOR, from);
+    assert_non_null(ask);
+    election_coordinator(&fx->e, from, ask->serial, true, yes);
+}
+
+static void expect_timer(struct fx *fx, enum election_timer timer, int64_t ms)
+{
+    take(fx);
+    assert_int_equal(fx->n, 1);
+    assert_non_null(find(fx, ELECTION_TIMER, -1));
+    assert_int_equal(fx->a[0].timer, timer);
+    assert_int_equal(fx->a[0].ms, ms);
+}
+
+/* Node 1 lets the higher ones go first. Who has joined them meanwhile is not called away; who has not is invited. */
+static void one_after_another(void **state)
+{
+    (void)state;
+    struct fx fx;
+    begin(&fx, (struct election_stamp){3, 0}, 0, false);
+    struct election_config cfg = fx.e.cfg;
+    cfg.self = 0;
+    election_init(&fx.e, &cfg, (struct election_stamp){3, 0}, 0);
+    election_start(&fx.e);
+    for (bool yes = false;; yes = true) {
+        take(&fx);
+        election_timer(&fx.e, ELECTION_CHECK);
+        take(&fx);
+        answer(&fx, 1, true);
+        answer(&fx, 2, false);
+        expect_timer(&fx, ELECTION_MERGE, 4000);
+        election_timer(&fx.e, ELECTION_MERGE);
+        assert_int_equal(fx.e.state, ELECTION_INACTIVE);
+        take(&fx);
+        assert_null(find(&fx, ELECTION_ASK_COORDINATOR, 2)); /* it was none before */
+        answer(&fx, 1, yes);
+        if (yes)
+            break;
+        expect_timer(&fx, ELECTION_CHECK, 1000);
+    }
+    expect_timer(&fx, ELECTION_MERGE, 0);
+    election_timer(&fx.e, ELECTION_MERGE);
+    assert_int_equal(fx.e.state, ELECTION_ELECTION);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -274,7 +349,9 @@ int main(void)
         cmocka_unit_test(all_begin),
         cmocka_unit_test(too_few_that_know),
         cmocka_unit_test(promises),
+        cmocka_unit_test(latest_invitation),
         cmocka_unit_test(found_at_once),
+        cmocka_unit_test(one_after_another),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
