@@ -217,6 +217,7 @@ def stalled_beside_odd_one(g):
     has come back to."""
     g.deafen(1, 3)
     g.manager(2, 3, timeout=SETTLED * 1000).create("first")
+    writers = []
     for _ in range(4):
         g.await_group(2, 3, timeout=SETTLED)
         g.daemon(2).freeze()
@@ -228,9 +229,12 @@ def stalled_beside_odd_one(g):
         w = Writer(g, 2, 3)
         wait_until(lambda: time.monotonic() - w.began > 4, "the odd one's turn", 60)
         w.stop()
+        writers.append(w)
         check(g.state(3) == "normal" and w.took < 10 and not w.doubt, "slow for %.1f of %.1f s" % (w.slow, w.took))
     g.hear(1, 3)
     g.await_group(1, 2, 3)
+    for w in writers:
+        w.verify(g)
 
 
 def flapping(g, victim, through):
